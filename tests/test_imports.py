@@ -34,7 +34,7 @@ ROOMS = {
 ENTRANCES = {("bench.network.trained", "run")}
 """A module and a room that it must not import, except for one function that users look for there."""
 
-SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses")
+SIBLINGS = ("backbones", "necks", "heads", "shape_streams", "losses", "whole")
 """Folders of ``bench.network`` that never import each other."""
 
 WITHOUT_TORCH = (

@@ -37,19 +37,26 @@ class Tally:
         slots: stage -> number of its trials that run at a time.
         clock: a monotonic clock, in seconds.
         running: key -> a running trial, its start on the clock, and its last event.
-        walls: stage -> seconds that its ended trials took.
+        walls: stage -> the number of its ended trials, and the seconds that they took.
         over: key -> the status with which a trial has ended. One that is tried again is open again.
+        open: stage -> the number of its trials that have not ended.
+        statuses: status -> the number of trials that have ended with it.
     """
 
     trials: Sequence[Trial]
     slots: Mapping[str, int]
     clock: Callable[[], float] = time.monotonic
     running: dict[str, tuple[Trial, float, Event | None]] = field(default_factory=dict)
-    walls: dict[str, list[float]] = field(default_factory=dict)
+    walls: dict[str, tuple[int, float]] = field(default_factory=dict)
     over: dict[str, str] = field(default_factory=dict)
+    open: Counter[str] = field(init=False)
+    statuses: Counter[str] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        self.open = Counter(trial.stage for trial in self.trials)
 
     def started(self, trial: Trial) -> None:
-        self.over.pop(trial.key, None)
+        self._reopen(trial)
         self.running[trial.key] = (trial, self.clock(), None)
 
     def progress(self, trial: Trial, event: Event) -> None:
@@ -58,9 +65,13 @@ class Tally:
 
     def finished(self, trial: Trial, record: Record) -> None:
         ran = self.running.pop(trial.key, None)
+        self._reopen(trial)  # a trial may be told of twice
         self.over[trial.key] = record.status
+        self.open[trial.stage] -= 1
+        self.statuses[record.status] += 1
         if ran is not None:  # else another run has ended it
-            self.walls.setdefault(trial.stage, []).append(self.clock() - ran[1])
+            count, total_s = self.walls.get(trial.stage, (0, 0.0))
+            self.walls[trial.stage] = count + 1, total_s + self.clock() - ran[1]
 
     def taken(self, trial: Trial) -> None:
         """Another run has the trial, so that it waits here."""
@@ -69,15 +80,14 @@ class Tally:
     def left_s(self) -> float | None:
         """The seconds until the run is over; ``None`` while there is nothing to estimate a coming stage from."""
         total = 0.0
-        for stage in dict.fromkeys(trial.stage for trial in self.trials):
-            open_trials = [t for t in self.trials if t.stage == stage and t.key not in self.over]
-            if not open_trials:
+        for stage, count in self.open.items():
+            if not count:
                 continue
             typical = self._typical_s(stage)
             if typical is None:
                 return None
             spent = sum(self.clock() - since for key, (t, since, _) in self.running.items() if t.stage == stage)
-            total += max(0.0, typical * len(open_trials) - spent) / self.slots[stage]
+            total += max(0.0, typical * count - spent) / self.slots[stage]
         return total
 
     def trial_left_s(self, key: str) -> float | None:
@@ -89,14 +99,21 @@ class Tally:
     def summary(self) -> str:
         left = self.left_s()
         parts = [f"{len(self.over)}/{len(self.trials)} trials"]
-        parts += [f"{count} {status}" for status, count in sorted(Counter(self.over.values()).items())]
+        parts += [f"{count} {status}" for status, count in sorted(self.statuses.items()) if count]
         parts.append(f"{spell_s(left)} left" if left is not None else "time left not known yet")
         return " · ".join(parts)
 
+    def _reopen(self, trial: Trial) -> None:
+        """Count a trial that has ended as open again."""
+        status = self.over.pop(trial.key, None)
+        if status is not None:
+            self.open[trial.stage] += 1
+            self.statuses[status] -= 1
+
     def _typical_s(self, stage: str) -> float | None:
-        walls = self.walls.get(stage)
-        if walls:
-            return sum(walls) / len(walls)
+        if stage in self.walls:
+            count, total_s = self.walls[stage]
+            return total_s / count
         guesses = [
             whole
             for trial, since, event in self.running.values()

@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.console import say
 from bench.parts import BenchError, mismatch
-from bench.protocol.recipe import Pixels, Precision
+from bench.protocol.recipe import Pixels, Precision, TimedPrecision
 from bench.protocol.recipes import RECIPES
 from bench.protocol.setting import MemoryFormat, Mode
 from bench.protocol.words import joined
@@ -23,7 +23,9 @@ EXIT_OPEN = 1
 EXIT_USAGE = 2
 """The exit status if the command, the study or the data cannot be used as they are; nothing was run."""
 
-PRECISIONS, MODES, MEMORY_FORMATS = (joined(get_args(values), "or") for values in (Precision, Mode, MemoryFormat))
+PRECISIONS, TIMED_PRECISIONS, MODES, MEMORY_FORMATS = (
+    joined(get_args(values), "or") for values in (Precision, TimedPrecision, Mode, MemoryFormat)
+)
 """The values of the options with these names, for their help. The options themselves differ: ``bench speed`` takes
 several values of each, ``bench limits`` one, and ``bench cost`` one or the recipe's."""
 

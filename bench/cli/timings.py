@@ -18,7 +18,8 @@ from bench.cli.options import parse_px
 from bench.cli.trials.running import run
 from bench.evidence.evidence import evidence_of
 from bench.parts import nearest
-from bench.protocol.recipe import Precision
+from bench.protocol.modes import check_setting
+from bench.protocol.recipe import TimedPrecision
 from bench.protocol.setting import MemoryFormat, Mode, Setting
 from bench.records.files import write_json
 from bench.run import environment
@@ -56,7 +57,7 @@ class Sweep:
                 height=height,
                 width=width,
                 batch=batch,
-                precision=cast(Precision, precision),
+                precision=cast(TimedPrecision, precision),
                 mode=cast(Mode, mode),
                 memory_format=cast(MemoryFormat, memory_format),
                 phase="training" if self.training else "inference",
@@ -67,6 +68,22 @@ class Sweep:
             )
         )
         return Speed(parse_levels(self.against), settings)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """The execution modes in which ``bench speed`` makes the study's own comparisons, in place of theirs."""
+
+    names: tuple[str, ...]
+
+    def of(self, speed: Speed) -> Speed:
+        """The comparisons of a study in these modes; settings that differ in their mode alone are one.
+
+        Raises:
+            ChoiceError: for a mode that does not exist.
+        """
+        in_one_mode = dict.fromkeys(replace(setting, mode="eager") for setting in speed.timed())
+        return replace(speed, settings=tuple(in_one_mode), modes=cast(tuple[Mode, ...], self.names))
 
 
 def parse_levels(text: str) -> dict[str, str]:
@@ -81,7 +98,9 @@ def parse_levels(text: str) -> dict[str, str]:
     return {factor: level for factor, _, level in terms}
 
 
-def scheduled(source: Source, sweep: Sweep | None, results: Path, cpus: int | None, gpus: float | None) -> Schedule:
+def scheduled(
+    source: Source, sweep: Sweep | Modes | None, results: Path, cpus: int | None, gpus: float | None
+) -> Schedule:
     """The schedule with the study's own speed comparisons, or with those of ``sweep`` in a results folder of their own.
 
     Raises:
@@ -89,12 +108,16 @@ def scheduled(source: Source, sweep: Sweep | None, results: Path, cpus: int | No
     """
     loaded = load(source)
     study = loaded.study
-    if sweep is not None:
-        study = study.having(name=f"{study.name}-speed", stages=("speed",), speed=sweep.speed())
+    if isinstance(sweep, Sweep):
+        speed = sweep.speed()
     elif study.speed is None:
         raise StudyError(
             f"study {study.name!r} has no speed=Speed(…); say what to compare with: --against FACTOR=LEVEL"
         )
+    else:
+        speed = study.speed if sweep is None else sweep.of(study.speed)
+    if sweep is not None:
+        study = study.having(name=f"{study.name}-speed", stages=("speed",), speed=speed)
     return checked_schedule(replace(loaded, study=study), results, here(cpus, gpus, measures=True))
 
 
@@ -231,7 +254,7 @@ def limits(question: Question, results: Path, give: Give = keep_silent) -> None:
     """
     loaded = load(question.source)
     variant = loaded.study.cell(question.variant).name
-    question.setting.check(question.machine.device)
+    check_setting(question.setting, question.machine.device)
     loaded.classes_of(loaded.study.cell(variant))  # before any attempt, so that data that are not there are told once
     console = console_for_people()
     attempts: list[Attempt] = []

@@ -23,13 +23,17 @@ from bench.records.record import Record
 from bench.records.results import Results
 from bench.records.speed import MeasuredSpeed
 
+CHANGES = 1e-3
+"""The share of pixels of another class above which a mode is said to change the answer. Rounding of float32 alone was
+seen to change fewer than one pixel in 10,000."""
 NOWHERE = "none in the range"
 """The words for a ratio that does not cross 1 between the sizes measured."""
 SETTING = ("height", "width", "batch", *CONDITIONS)
 MEASURED = (
     "ratio", "low", "high", "p", "p_holm", "verdict", "verdict_reason", "blocks",
     "latency_s", "against_s", "images_per_s", "against_images_per_s", "forward_s", "backward_s", "update_s",
-    "noisy", "isolated", "maybe_not_alone", "notes", "steady",
+    "noisy", "isolated", "maybe_not_alone", "notes", "steady", "prepared_s", "against_prepared_s",
+    "difference", "against_difference", "changed", "against_changed",
 )  # fmt: skip
 
 OWN: frozenset[str] = frozenset({"variant", "against", *SETTING, "status", "reason", "device", *MEASURED, "estimate"})
@@ -41,9 +45,10 @@ def frame(results: Results) -> pd.DataFrame:
 
     ``ratio`` is the time of the other side over that of the variant, so above 1 where the variant is faster; ``low``
     and ``high`` are the ends of its 95 % interval. The verdict is better or worse if the p-value passes Holm's
-    correction over all rows, and not resolved otherwise. Measurements are NaN if there are none, if the timing was not
-    alone, or if most others were made on other hardware, as ``reason`` then says. A timing of which it is not known
-    whether it was alone counts; ``maybe_not_alone`` then says what is not known.
+    correction over all rows, and not resolved otherwise. ``changed`` and ``difference`` say how a mode's outputs differ
+    from those of eager torch. Measurements are NaN if there are none, and times if the timing was not alone, or if most
+    others were made on other hardware, as ``reason`` then says. A timing of which it is not known whether it was alone
+    counts; ``maybe_not_alone`` then says what is not known.
     """
     by_trial: dict[str, list[Record | None]] = {}
     for record in results.records:
@@ -164,6 +169,7 @@ def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict
         return row
     row |= {"isolated": measured.isolated, "steady": measured.steady, "blocks": len(measured.log_ratios)}
     row |= {"maybe_not_alone": measured.maybe_not_alone, "notes": "; ".join(measured.isolation.notes)}
+    row |= _of_mode(measured)
     if measured.isolated is False:
         return {**row, "reason": "; ".join(measured.isolation.reasons)}
     samples_s = {"latency_s": measured.latency_s, "against_s": measured.against_s}
@@ -178,6 +184,25 @@ def _timed(trial: PlannedTrial, setting: Setting, record: Record | None) -> dict
         "against_images_per_s": setting.batch / seconds["against_s"],
         "noisy": max(map(spread, samples_s.values())) > NOISY,
     }
+
+
+def _of_mode(measured: MeasuredSpeed) -> dict[str, float]:
+    """The seconds that a mode took to prepare each side, and how its logits differ from those of eager torch."""
+    values: dict[str, float] = {}
+    for side, lead in (("ours", ""), ("against", "against_")):
+        values[f"{lead}prepared_s"] = measured.prepared_s.get(side, NAN)
+        apart = measured.difference.get(side)
+        values[f"{lead}difference"] = NAN if apart is None else apart.max_abs
+        values[f"{lead}changed"] = NAN if apart is None else apart.changed
+    return values
+
+
+def changes_answer(row: Mapping[Any, Any]) -> bool:
+    """``True`` if a comparison was timed in a mode that changes the classes of more than :data:`CHANGES` of the pixels.
+
+    ``False`` also where nothing is known, as in eager torch itself.
+    """
+    return any(row[name] > CHANGES for name in ("changed", "against_changed"))
 
 
 def setting_of(row: Mapping[Any, Any]) -> Setting:

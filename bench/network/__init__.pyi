@@ -31,6 +31,7 @@ from .losses.dual_task import DualTaskLoss as DualTaskLoss
 from .losses.gscnn import BoundaryRestrictedLoss as BoundaryRestrictedLoss
 from .losses.gscnn import ClassWeightedLoss as ClassWeightedLoss
 from .losses.hard_pixels import OHEMLoss as OHEMLoss
+from .losses.matched_masks import MatchedMasksLoss as MatchedMasksLoss
 from .losses.regions import DiceLoss as DiceLoss
 from .losses.regions import LovaszLoss as LovaszLoss
 from .losses.segmentation import (
@@ -53,13 +54,19 @@ from .necks.fpn import FPN as FPN
 from .necks.jpu import JPU as JPU
 from .necks.jpu import JPUX as JPUX
 from .necks.path_aggregation import PathAggregation as PathAggregation
+from .own_losses import own_losses as own_losses
 from .shape_streams.gated import GatedShapeStream as GatedShapeStream
 from .trained import load as load
+from .whole.config import hub_config as hub_config
+from .whole.config import hub_config_of as hub_config_of
+from .whole.huggingface import HuggingFace as HuggingFace
+from .whole.smp import SMP as SMP
 
 __all__ = [
     "FPN",
     "JPU",
     "JPUX",
+    "SMP",
     "AuxiliaryLoss",
     "Bilinear",
     "BoundaryFusion",
@@ -74,7 +81,9 @@ __all__ = [
     "EncNetHead",
     "FCNHead",
     "GatedShapeStream",
+    "HuggingFace",
     "LovaszLoss",
+    "MatchedMasksLoss",
     "OHEMLoss",
     "Output",
     "PSPHead",
@@ -89,9 +98,12 @@ __all__ = [
     "Timm",
     "Variant",
     "WideResNet38",
+    "hub_config",
+    "hub_config_of",
     "load",
     "matched_head",
     "need_levels",
     "need_stride",
+    "own_losses",
     "resize",
 ]

@@ -28,7 +28,8 @@ class Output(NamedTuple):
     Attributes:
         logits: the class logits at image size, ``N K H W``.
         aux: the supervised side outputs by name: logits at image size (``pam``, ``cam``, ``c4``), or a vector for each
-            image (``presence``, ``N K``). Empty if side outputs are off.
+            image (``presence``, ``N K``). Those of a whole network are as it returns them. Empty if side outputs are
+            off.
         boundary: the boundary logits at image size, ``N 1 H W``; ``None`` without a shape stream.
     """
 
@@ -52,7 +53,8 @@ class Variant:
         align_corners: the resize convention of the whole network.
         logits_align_corners: the convention of the last resize; ``None`` is ``align_corners``.
         whole: a whole network in place of the slots: any ``nn.Module`` with ``forward(image) -> logits`` whose
-            constructor takes the number of classes as its only positional parameter.
+            constructor takes the number of classes as its only positional parameter. One whose attribute
+            ``has_side_outputs`` is true takes ``with_aux`` too, and returns ``(logits, side outputs)`` if that is true.
     """
 
     backbone: Part[Any] | None = None
@@ -149,6 +151,10 @@ class SegModel(nn.Module):
         if with_aux is None:
             with_aux = self.training
         size = image.shape[-2:]
+        if self.variant.whole is not None and with_aux and getattr(self.whole, "has_side_outputs", False):
+            assert self.whole is not None
+            scores, sides = self.whole(image, with_aux=True)
+            return Output(self._to_image(scores, size), sides, None)
         if self.whole is not None:
             return Output(self._to_image(self.whole(image), size), {}, None)
         assert self.backbone is not None

@@ -23,6 +23,21 @@ def standardise(image: Tensor) -> Tensor:
     return (image - mean) / std
 
 
+def renormalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor] | None:
+    """The factor and the summand, ``3 1 1``, that turn an image normalised for ImageNet into one for another network.
+
+    They are ``None`` where the network takes ImageNet's normalisation.
+
+    Args:
+        mean: the mean of the network's images, with colours in 0 … 1.
+        std: their standard deviation.
+    """
+    if (tuple(mean), tuple(std)) == (MEAN, STD):
+        return None
+    ours, our_std, theirs, their_std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD, mean, std))
+    return our_std / their_std, (ours - theirs) / their_std
+
+
 def grey_of(image: Tensor) -> Tensor:
     """The luma of an image ``… 3 H W`` with colours in 0 … 1, as ``… 1 H W``."""
     return (image * _by_channel(LUMA, image.device)).sum(-3, keepdim=True)

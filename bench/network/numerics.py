@@ -28,7 +28,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from bench.protocol.recipe import Kernels, Precision, check_precision
+from bench.protocol.recipe import Kernels, Precision, TimedPrecision, check_precision
 
 CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 """The environment variable, and its value, by which products of cuBLAS are deterministic, as torch demands it."""
@@ -58,7 +58,7 @@ def numerics(precision: Precision, kernels: Kernels, device: torch.device, *, ca
         yield
 
 
-def autocast(precision: Precision, device: torch.device, *, cache: bool = True) -> torch.autocast:
+def autocast(precision: TimedPrecision, device: torch.device, *, cache: bool = True) -> torch.autocast:
     """Autocast to a half precision; a context without autocast for ``float32`` and ``tf32``."""
     enabled = operand_type(precision) != torch.float32
     return torch.autocast(
@@ -66,13 +66,13 @@ def autocast(precision: Precision, device: torch.device, *, cache: bool = True) 
     )
 
 
-def operand_type(precision: Precision) -> torch.dtype:
+def operand_type(precision: TimedPrecision) -> torch.dtype:
     """The type of the operands of products and convolutions: a half precision, or float32 where autocast is off."""
     return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision, torch.float32)
 
 
 @contextlib.contextmanager
-def switches(precision: Precision, kernels: Kernels, device: torch.device) -> Iterator[None]:
+def switches(precision: TimedPrecision, kernels: Kernels, device: torch.device) -> Iterator[None]:
     """Inside the block, torch's switches of TF32, of cuDNN and of deterministic algorithms are as chosen.
 
     On a CPU, where TF32 and cuDNN mean nothing, ``deterministic`` alone changes a switch.

@@ -131,6 +131,8 @@ def _boundary(output: Any, module: nn.Module, model: SegModel) -> Fault:
 
 
 def _whole(output: Any, module: nn.Module, model: SegModel) -> Fault:
+    if isinstance(output, tuple) and getattr(module, "has_side_outputs", False):
+        return _logits(output, module, model)
     if isinstance(output, Tensor):
         return _of_classes(output, model)
     key = next(iter(output), None) if isinstance(output, Mapping) else None

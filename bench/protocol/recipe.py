@@ -22,6 +22,10 @@ from bench.parts import (
 )
 
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+TimedPrecision = Literal[Precision, "int8_static", "int8_dynamic"]
+"""The precisions of a timing: those of a recipe, and 8-bit integers in a network that is quantised after training. The
+ranges of its feature maps are taken from images beforehand (``int8_static``) or found in each forward
+(``int8_dynamic``)."""
 Kernels = Literal["fastest", "default", "deterministic"]
 Pixels = Annotated[int, Range(ge=16)]
 Averaging = Literal["probabilities", "logits", "exponentials"]
@@ -31,7 +35,7 @@ Angle = Annotated[float, Range(ge=0, le=180)]
 HalfTurn = Annotated[float, Range(ge=0, le=0.5)]
 
 
-def check_precision(precision: Precision, device_type: str) -> None:
+def check_precision(precision: TimedPrecision, device_type: str) -> None:
     """Refuse a precision that a device does not have, before anything is computed.
 
     Raises:

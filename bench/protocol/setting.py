@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.parts import ChoiceError, Count, Positive, choices_of, mismatch
-from bench.protocol.recipe import Pixels, Precision, check_precision
+from bench.protocol.recipe import Pixels, TimedPrecision, check_precision
 
-Mode = Literal["eager", "compile", "cuda_graph"]
-"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile; ``cuda_graph``
-captures one graph and replays it."""
+Mode = Literal[
+    "eager", "compile", "compile_max_autotune", "cuda_graph", "aot_inductor", "onnxruntime", "openvino", "tensorrt"
+]
+"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile, and
+``compile_max_autotune`` lets it try more kernels; ``cuda_graph`` captures one graph and replays it; ``aot_inductor``
+compiles an exported graph ahead of time; ``onnxruntime``, ``openvino`` and ``tensorrt`` run it outside of torch.
+:mod:`bench.protocol.modes` says where each runs, and in which precisions."""
 
 
 MemoryFormat = Literal["contiguous", "channels_last"]
@@ -29,8 +33,9 @@ class Setting:
         height: the height of the input, in pixels.
         width: the width of the input, in pixels.
         batch: the number of images in a call.
-        precision: the precision of products and convolutions, as in :class:`~bench.protocol.recipe.Recipe`. Weights of
-            convolutions and linear layers are cast to half precision once in inference, and stay float32 in training.
+        precision: the precision of products and convolutions, as in :class:`~bench.protocol.recipe.Recipe`, or 8-bit
+            integers. Weights of convolutions and linear layers are cast to half precision once in inference, and stay
+            float32 in training.
         mode: how the network is executed.
         memory_format: the memory format of weights and input, independent of the mode.
         phase: ``inference``, a forward without auxiliary heads, or ``training``, a training step.
@@ -40,7 +45,7 @@ class Setting:
     height: Pixels
     width: Pixels
     batch: Count = 1
-    precision: Precision = "float32"
+    precision: TimedPrecision = "float32"
     mode: Mode = "eager"
     memory_format: MemoryFormat = field(default="contiguous", metadata={"neutral": "contiguous"})
     phase: Phase = "inference"
@@ -60,8 +65,8 @@ class Setting:
             raise ChoiceError(
                 "Setting(batch=1, phase='training'): batch normalisation of pooled features needs 2 images"
             )
-        if self.phase == "training" and self.mode == "cuda_graph":
-            raise ChoiceError("Setting(mode='cuda_graph', phase='training'): a graph holds a forward; use another mode")
+        if self.phase == "training" and self.mode not in ("eager", "compile"):
+            raise ChoiceError(f"Setting(mode={self.mode!r}, phase='training'): it runs forwards alone; use another")
 
     @property
     def name(self) -> str:

@@ -52,6 +52,9 @@ class MeasuredCost(Measured):
     Attributes:
         macs: slot -> multiply-accumulates; empty where an operator has no count.
         macs_problem: the reason why there are none.
+        macs_wasted: module of a whole network -> its multiply-accumulates that run and never reach the output.
+        macs_difference: how another counter's number differs from that of a whole network; empty if they are equal.
+        macs_extrapolated: how the count of a whole network was extrapolated; empty if it was counted at its size.
         training_problem: the reason why the memory of a training step is not known: the step did not fit.
         peaks_problem: the reason why the peaks are not known: there was too little memory for them.
         precision: the precision of the forward; that of an earlier bench was float32 as torch was set.
@@ -64,6 +67,9 @@ class MeasuredCost(Measured):
     macs: dict[str, Counted]
     uncounted_operators: dict[str, Any]
     macs_problem: str = ""
+    macs_wasted: dict[str, Counted] = Field(default_factory=dict)
+    macs_difference: str = ""
+    macs_extrapolated: str = ""
     latency_s: Samples
     peak_bytes: Counted
     memory_kind: str

@@ -72,6 +72,8 @@ def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
     noisy = [f"noisy: the latency's quartiles are {spread:.0%} of its median apart"] if spread > NOISY else []
     problems = {
         "MACs not counted": "macs_problem",
+        "MACs": "macs_extrapolated",
+        "MACs of two counters": "macs_difference",
         "training memory not measured": "training_problem",
         "peaks not measured": "peaks_problem",
     }

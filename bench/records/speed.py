@@ -7,17 +7,45 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from bench.records.forms import Samples, Whole
+from bench.records.forms import Amount, Form, Samples, Whole
 from bench.records.measured import Measured
 
 ROUNDING = 1e-9
 """The largest difference of a logarithm that is computed twice."""
+Share = Annotated[float, Field(ge=0, le=1)]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """The logarithm of the ratio of two times, from -50 to 50."""
 
 
+class OutputDifference(Form):
+    """The difference of a mode's logits from those of eager torch in float32, for the same image and weights.
+
+    Attributes:
+        max_abs: the largest difference of a logit.
+        largest: the largest absolute logit of eager torch.
+        changed: the share of pixels whose class is another one.
+    """
+
+    max_abs: Amount
+    largest: Amount
+    changed: Share
+
+
 class MeasuredSpeed(Measured):
-    """The times of two networks that were timed in turns."""
+    """The times of two networks that were timed in turns.
+
+    Attributes:
+        latency_s: seconds a call of the variant, turn by turn.
+        against_s: the same of the other side.
+        log_ratios: the logarithm of other ÷ ours, one a block.
+        calls: the number of calls in a turn.
+        steady: whether the times had become steady in the warm-up.
+        isolated: whether the timing was alone; ``None`` if that is not known.
+        step_s: side -> part of a training step -> seconds; empty for a forward.
+        prepared_s: side -> seconds of export, compilation and a first call; empty for a mode that prepares nothing.
+        difference: side -> how the logits differ from those of eager torch in float32; empty for that itself, and for
+            training steps.
+    """
 
     latency_s: Samples
     against_s: Samples
@@ -26,6 +54,8 @@ class MeasuredSpeed(Measured):
     steady: bool
     isolated: bool | None  # required, other than in a record of cost
     step_s: dict[str, dict[str, Samples]]
+    prepared_s: dict[str, Amount] = Field(default_factory=dict)
+    difference: dict[str, OutputDifference] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ratios_agree(self) -> Self:

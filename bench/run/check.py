@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.cost.counts import parameters
-from bench.measure.cost.shapes import count_shapes
+from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, SegModel, Variant
 from bench.network.shapes_alone import from_shapes
 from bench.network.wiring import unread, unread_line, watch
-from bench.parts import ChoiceError
+from bench.parts import BenchError, ChoiceError
 from bench.records.forms import build
 from bench.records.plan.audit import Audit
 from bench.run.processes.stopping import Stopped
@@ -27,6 +28,14 @@ from bench.study.source import Loaded
 from bench.study.study import Study
 from bench.training.augment.possible import unfilled_crop, unreachable_share
 from bench.training.optimiser import parameter_groups, slot_of
+
+log = logging.getLogger("bench.run.check")
+
+TOLD_SHARE = 0.01
+"""The share of a network's multiply-accumulates from which on it is told that they never reach the output."""
+
+SMALL_CROP_PX, SMALL_STEP_PX = 128, 32
+"""The side, plus the crop's remainder by the step, of the crop at which the loss of a network with values is taken."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Checked:
         learning_rates: slot -> base learning rate of its optimiser group; the highest, where layers have their own.
         macs: slot -> multiply-accumulates of one forward, counted by :mod:`torch.utils.flop_counter`.
         output_shape: the shape of the logits, ``1 K H W``.
+        wasted: module -> multiply-accumulates that it runs although they never reach the output.
+        extrapolated: how the counts were extrapolated; empty if they are those of the size itself.
         notes: sentences about what is probably not meant, such as parameters that no loss reads.
     """
 
@@ -49,6 +60,8 @@ class Checked:
     learning_rates: dict[str, float]
     macs: dict[str, int]
     output_shape: tuple[int, ...]
+    wasted: dict[str, int] = field(default_factory=dict)
+    extrapolated: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -200,13 +213,36 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
             wirings.add(model, loss)
         else:
             with torch.no_grad():  # numbers take time and memory, so there is no graph to read
-                _loss(model, cell.recipe.crop_px)
+                _loss_of_values(model, cell.recipe.crop_px)
             wirings.add(model, None)
-    shapes = count_shapes(model, *px)
-    if shapes.output_shape != (1, model.num_classes, *px):
-        raise WiringError(f"logits of shape {shapes.output_shape}, expected {(1, model.num_classes, *px)}")
-    macs = {slot: shapes.macs(slot) for slot in counted}
-    return Checked(cell, counted, trainable, rates, macs, shapes.output_shape, wirings.notes(cell.variant))
+    sized = count_at(model, *px)
+    counts = sized.counts
+    if counts.output_shape != (1, model.num_classes, *px):
+        raise WiringError(f"logits of shape {counts.output_shape}, expected {(1, model.num_classes, *px)}")
+    return Checked(
+        cell=cell,
+        parameters=counted,
+        trainable=trainable,
+        learning_rates=rates,
+        macs={slot: counts.macs(slot) for slot in counted},
+        output_shape=counts.output_shape,
+        wasted={idle.module: idle.macs for idle in counts.idle()},
+        extrapolated="" if sized.fit is None else str(sized.fit),
+        notes=(*wirings.notes(cell.variant), *_notes(sized)),
+    )
+
+
+def _notes(sized: Sized) -> Iterator[str]:
+    """Sentences about multiply-accumulates that never reach the output, and about how the others were found."""
+    total, wasted = sized.counts.macs(), sized.counts.wasted_macs()
+    if wasted >= TOLD_SHARE * total > 0:
+        modules = ", ".join(idle.module for idle in sized.counts.idle() if idle.macs >= TOLD_SHARE * total)
+        yield (
+            f"{wasted / 1e9:.3g} of {total / 1e9:.3g} GMAC never reach the output"
+            + (f": {modules} run, and what they compute is thrown away" if modules else "")
+        )
+    if sized.fit is not None:
+        yield f"its MACs are {sized.fit}"
 
 
 def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> Audit:
@@ -266,6 +302,21 @@ class _Unnormalised(nn.Module):
         if x.ndim > 1 and x.shape[1] != self.channels:
             raise RuntimeError(f"{self.name} expected {self.channels} channels, but got {x.shape[1]} channels")
         return x
+
+
+def _loss_of_values(model: SegModel, crop_px: tuple[int, int]) -> None:
+    """Compute the loss terms of a network that needs values: of a whole one at a small size, if it takes one."""
+    small = tuple(min(side, SMALL_CROP_PX + side % SMALL_STEP_PX) for side in crop_px)
+    if model.variant.whole is not None and small != crop_px:
+        try:
+            _loss(model, (small[0], small[1]))
+        except BenchError:
+            raise
+        except Exception:  # a network of one size may raise anything at others; at its own, it raises again
+            log.debug("no loss at %s", small, exc_info=True)
+        else:
+            return
+    _loss(model, crop_px)
 
 
 def _loss(model: SegModel, px: tuple[int, int]) -> Tensor:

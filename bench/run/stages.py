@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +15,8 @@ from bench.measure.cost.counts import buffer_bytes, count_macs, parameters
 from bench.measure.cost.memory import Memory, give_back_gpu_memory, inference_memory, training_memory
 from bench.measure.cost.operators import UncountedError
 from bench.measure.cost.peaks import peaks, traffic_bytes
+from bench.measure.cost.whole.counters import counted_whole
+from bench.measure.cost.whole.sizes import TooLargeError
 from bench.measure.quality.evaluate import Viewer, evaluate
 from bench.measure.timing.execution import (
     TrainingStep,
@@ -24,7 +26,9 @@ from bench.measure.timing.execution import (
     switches_of,
     timed_call,
 )
-from bench.measure.timing.latency import Protocol, latency
+from bench.measure.timing.latency import Call, Protocol, latency
+from bench.measure.timing.outputs import difference
+from bench.measure.timing.runtimes.prepared import Prepared
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import in_force, outside_training, switches
@@ -241,7 +245,7 @@ def measure_cost(
     training, training_problem = _training_memory(build, recipe, device) if recipe.training_cost else (None, "")
     model = build().to(device).eval()
     tell(Event("count", 0, 1))
-    macs, problem = _counted(model, height, width)
+    macs, problem = _counted(model, height, width) if variant.whole is None else _counted_whole(model, height, width)
     moved = traffic_bytes(model, height, width, recipe.precision)
     with switches_of(setting, recipe, device):
         call = forward_call(model, setting, device)
@@ -338,6 +342,14 @@ def _counted(model: SegModel, height: int, width: int) -> tuple[dict[str, Any], 
     return counts, ""
 
 
+def _counted_whole(model: SegModel, height: int, width: int) -> tuple[dict[str, Any], str]:
+    """The MACs of a whole network, whose forward is not ours to read, as :func:`_counted` gives those of slots."""
+    try:
+        return counted_whole(model, height, width), ""
+    except (UncountedError, TooLargeError) as error:
+        return {"macs": {}, "uncounted_operators": {}}, str(error)
+
+
 def measure_speed(
     variant: Variant,
     against: Variant,
@@ -366,9 +378,43 @@ def measure_speed(
         "steady": turns.steady,
         "warm_up_s": [side.seconds for side in turns.warm_ups],
         "step_s": dict(zip(("ours", "against"), steps, strict=True)) if steps else {},
+        **(
+            _of_mode(calls, (variant, against), recipe, setting, len(dataset.classes), device)
+            if setting.phase == "inference"
+            and (setting.mode != "eager" or setting.precision != "float32" or setting.memory_format != "contiguous")
+            else {}
+        ),
         "isolation": turns.watch.measured(),
         "isolated": turns.watch.isolated,
     }
+
+
+def _of_mode(
+    calls: Sequence[Call],
+    variants: Sequence[Variant],
+    recipe: Recipe,
+    setting: Setting,
+    num_classes: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The time that a mode took to prepare each side, and how its logits differ from those of eager torch in float32.
+
+    Eager torch has the same weights and the same image. A mode that prepares nothing, such as another precision of
+    eager torch, has no such time.
+    """
+    plain = replace(setting, mode="eager", precision="float32", memory_format="contiguous")
+    found: dict[str, Any] = {"prepared_s": {}, "difference": {}}
+    for side, call, variant in zip(("ours", "against"), calls, variants, strict=True):
+        if isinstance(call, Prepared):
+            found["prepared_s"][side] = call.prepared_s
+        with switches_of(setting, recipe, device):
+            logits = call()
+        with switches_of(plain, recipe, device):
+            eager = forward_call(SegModel(variant, num_classes), plain, device)()
+        assert isinstance(logits, Tensor)
+        assert isinstance(eager, Tensor)
+        found["difference"][side] = asdict(difference(logits, eager))
+    return found
 
 
 STAGE_FUNCTIONS: Mapping[Stage, Callable[..., dict[str, Any]]] = {

@@ -263,7 +263,7 @@ class Study:
         """
         if self.speed is None:
             return
-        for setting in self.speed.settings:
+        for setting in self.speed.timed():
             for cell in self._cells:
                 if setting in self.speed.pairs(cell.levels):
                     yield cell, self.cell(cell_name({**cell.levels, **self.speed.against})), setting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -138,3 +139,23 @@ def test_a_trial_that_is_tried_again_counts_once_by_its_last_outcome() -> None:
         clock.now += 2.0
         tally.finished(cost, record(status))
         assert tally.summary().startswith(summary)
+
+
+def test_each_ended_trial_is_counted_once_and_no_list_of_trials_is_gone_through_again() -> None:
+    class Counted(list[Trial]):
+        passes = 0
+
+        def __iter__(self) -> Iterator[Trial]:
+            Counted.passes += 1
+            return super().__iter__()
+
+    planned = Counted(trials("quality", 50))
+    clock = Clock()
+    tally = Tally(planned, {"quality": 1}, clock)
+    passes = Counted.passes
+    for number, trial in enumerate(trials("quality", 50), start=1):
+        tally.started(trial)
+        clock.now += 1.0
+        tally.finished(trial, record("done"))
+        assert tally.summary() == f"{number}/50 trials · {number} done · {spell_s(50.0 - number)} left"
+    assert Counted.passes == passes

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.evidence.evidence import evidence_of
 from bench.evidence.ranks import Ratio
-from bench.evidence.speedups import Crossing, crossing_table, crossings, frame
+from bench.evidence.speedups import Crossing, changes_answer, crossing_table, crossings, frame
+from bench.protocol.words import NOTHING
 from bench.records.record import read_all, write
 from bench.records.results import load
-from bench.report.tables.speed import remark
+from bench.report.page.findings import speed_findings
+from bench.report.tables.speed import comparisons, remark
 from tests.planted_speed import CROWDED, measured, planted
 
 
@@ -52,6 +55,32 @@ def test_a_noisy_timing_is_kept_and_marked_and_a_crowded_one_is_left_out_with_th
     assert list(rows["ratio"].isna()) == [False, True, True]
     assert list(rows["reason"]) == ["", CROWDED, ""]
     assert list(rows["status"]) == ["done", "done", "missing"]
+
+
+def test_a_mode_that_changes_the_answer_says_so_even_where_its_timing_was_not_alone(tmp_path: Path) -> None:
+    same = {"max_abs": 1e-6, "largest": 2.0, "changed": 0.0}
+    others = {"ours": same | {"changed": 0.0312}, "against": same | {"changed": 0.02}}
+    prepared = {"ours": 4.0, "against": 6.0}
+    planted_sizes = {
+        64: measured([1.0] * 12, [2.0] * 12, difference={"ours": same, "against": same}, prepared_s=prepared),
+        128: measured([1.0] * 12, [2.0] * 12, difference=others),
+        256: measured([1.0] * 12, [2.0] * 12, CROWDED, difference=others),
+    }
+    evidence = evidence_of(planted(tmp_path, planted_sizes))
+    alike, other, crowded = evidence.speedups.to_dict("records")
+    assert [changes_answer(row) for row in (alike, other, crowded)] == [False, True, True]
+    assert (alike["prepared_s"], alike["against_prepared_s"], other["difference"]) == (4.0, 6.0, 1e-6)
+    assert remark(other) == "changes the answer: 3.12 % / 2 % of pixels"
+    assert remark(crowded).endswith("; changes the answer: 3.12 % / 2 % of pixels")
+    printed = comparisons(evidence).printed()
+    assert printed["Pixels changed"].tolist() == ["0 %", "3.12 % / 2 %", "3.12 % / 2 %"]
+    assert printed["Prepared in s"].tolist() == ["4.0 / 6.0", NOTHING, NOTHING]
+    assert "changes the answer: 3.12 % / 2 % of pixels" in " ".join(each.text for each in speed_findings(evidence))
+
+
+def test_eager_torch_alone_has_no_columns_of_modes(tmp_path: Path) -> None:
+    printed = comparisons(evidence_of(planted(tmp_path, {64: measured([1.0] * 12, [2.0] * 12)}))).printed()
+    assert not {"Pixels changed", "Prepared in s"} & set(printed.columns)
 
 
 def test_speed_comparisons_are_not_in_the_frame_of_quality_and_cost(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_name_says_what_differs_from_a_plain_forward() -> None:
         ({"memory_format": "NHWC"}, "memory_format='NHWC'"),
         ({"precision": "int8"}, "precision='int8'"),
         ({"phase": "training"}, "needs 2 images"),
-        ({"phase": "training", "batch": 2, "mode": "cuda_graph"}, "a graph holds a forward"),
+        ({"phase": "training", "batch": 2, "mode": "cuda_graph"}, "it runs forwards alone"),
         ({"least_s": 0.0}, "least_s=0.0"),
     ],
 )
@@ -71,6 +71,15 @@ def test_a_cell_is_timed_where_its_levels_allow_and_never_against_itself() -> No
     assert speed.pairs({"neck": "jpu", "head": "psp"}) == [SMALL]
 
 
+def test_modes_multiply_the_settings_and_each_mode_heeds_what_its_setting_is_restricted_to() -> None:
+    speed = Speed({"neck": "off"}, (SMALL, LARGE), {LARGE.name: {"head": "fcn"}}, modes=("eager", "openvino"))
+    assert [setting.name for setting in speed.timed()] == [
+        SMALL.name, LARGE.name, f"{SMALL.name} openvino", f"{LARGE.name} openvino"
+    ]  # fmt: skip
+    assert speed.pairs({"neck": "jpu", "head": "fcn"}) == list(speed.timed())
+    assert [setting.mode for setting in speed.pairs({"neck": "jpu", "head": "psp"})] == ["eager", "openvino"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -78,6 +87,8 @@ def test_a_cell_is_timed_where_its_levels_allow_and_never_against_itself() -> No
         (({"neck": "off"}, ()), "at least one setting"),
         (({"neck": "off"}, (SMALL, SMALL)), "each may be there once"),
         (({"neck": "off"}, (SMALL,), {"128x256": {}}), "names 128x256"),
+        (({"neck": "off"}, (SMALL,), None, ("eager", "eager")), "each may be there once"),
+        (({"neck": "off"}, (SMALL,), None, ("eagre",)), "mode='eagre'"),
     ],
 )
 def test_a_comparison_that_says_nothing_is_refused(arguments: tuple[Any, ...], message: str) -> None:

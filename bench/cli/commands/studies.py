@@ -294,6 +294,7 @@ def explore(
     results: ResultsRoot = Path("results"),
     cpus: Cpus = None,
     gpus: Gpus = None,
+    processes: Processes = None,
     address: Address = None,
     timeout: Timeout = None,
     cache: CacheFolder = None,
@@ -314,9 +315,9 @@ def explore(
         shelf = decoding.shelf_in(cache, no_cache=no_cache)
         source = planning.source(study, size, data, seeds, recipe=recipe)
         handling = handled(pictures=True, weights=True, minutes=CHECKPOINT_MINUTES, timeout_s=timeout)
-        wanted, resources = [name.strip() for name in objectives.split(",")], here(cpus, gpus, address)
+        wanted, resources = [name.strip() for name in objectives.split(",")], here(cpus, gpus, address, processes)
         chosen, give_both = exploring.search(source, results, budget, wanted, seed, resources, shelf, handling, give)
-        schedule = planning.scheduled(chosen, results, cpus, gpus, address, shelf=shelf)
+        schedule = planning.scheduled(chosen, results, cpus, gpus, address, shelf=shelf, processes=processes)
         folder = [] if results == Path("results") else ["--results", str(results)]
         argv = ["bench", "run", str(study), *chosen.options, *folder]
         complete = running.run(schedule, argv, handling=handling, shelf=shelf, give=give_both)

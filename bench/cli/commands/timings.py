@@ -13,6 +13,7 @@ from bench.cli.options import (
     MEMORY_FORMATS,
     MODES,
     PRECISIONS,
+    TIMED_PRECISIONS,
     DataName,
     LeastCpus,
     MeasuredOn,
@@ -58,11 +59,17 @@ def speed(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help=f"{PRECISIONS}, by default float32; may be repeated.", show_default=False),
+        typer.Option(help=f"{TIMED_PRECISIONS}, by default float32; may be repeated.", show_default=False),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help=f"{MODES}, by default eager; may be repeated.", show_default=False),
+        typer.Option(
+            "--mode",
+            "--modes",
+            help=f"{MODES}, by default eager; may be repeated, or hold several with commas. Without --against, the "
+            "study's own comparisons in these modes.",
+            show_default=False,
+        ),
     ] = None,
     memory_format: Annotated[
         list[str] | None,
@@ -82,19 +89,20 @@ def speed(
     """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
 
     Finished trials stay, so the command can be run again to go on. The options from --px to --training and --seconds
-    only count together with --against.
+    only count together with --against, apart from --modes. Every mode's outputs are compared with those of eager torch.
     """
     from bench.cli import timings
     from bench.cli.trials import planning
 
-    sweep = None
+    modes = tuple(name.strip() for given in mode or () for name in given.split(","))
+    sweep: timings.Sweep | timings.Modes | None = timings.Modes(modes) if modes else None
     if against is not None:
         sweep = timings.Sweep(
             against=against,
             px=px or ("512x512",),
             batch=batch or (1,),
             precision=precision or ("float32",),
-            mode=mode or ("eager",),
+            mode=modes or ("eager",),
             memory_format=memory_format or ("contiguous",),
             training=training,
             least_s=seconds,
@@ -118,7 +126,7 @@ def limits(
     ] = None,
     px: Annotated[str, typer.Option(help="The input, HEIGHTxWIDTH, while the batch is searched.")] = "512x512",
     batch: Annotated[int, typer.Option(help="The number of images while the input is searched.")] = 1,
-    precision: Annotated[str, typer.Option(help=f"The precision: {PRECISIONS}.")] = "float32",
+    precision: Annotated[str, typer.Option(help=f"The precision: {TIMED_PRECISIONS}.")] = "float32",
     mode: Annotated[str, typer.Option(help=f"The execution: {MODES}.")] = "eager",
     memory_format: Annotated[str, typer.Option(help=f"The memory format: {MEMORY_FORMATS}.")] = "contiguous",
     training: Training = False,

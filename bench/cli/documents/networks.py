@@ -17,6 +17,8 @@ class CheckedVariant(JsonObject):
         trainable: slot -> the number of trainable parameters.
         macs: slot -> the multiply-accumulates of one forward.
         output_shape: the shape of the logits, 1 K H W.
+        wasted: module -> multiply-accumulates that it runs although they never reach the output.
+        extrapolated: how the multiply-accumulates were extrapolated; empty if they are those of the size itself.
         notes: sentences about what is probably not meant.
     """
 
@@ -25,6 +27,8 @@ class CheckedVariant(JsonObject):
     trainable: dict[str, int]
     macs: dict[str, int]
     output_shape: list[int]
+    wasted: dict[str, int]
+    extrapolated: str
     notes: list[str]
 
 

@@ -105,7 +105,7 @@ def count_macs(model: SegModel, height: int, width: int) -> Macs:
         everything.subtract(operators)
     by_operator["outside"] = {name: count for name, count in everything.items() if count}
     return Macs(
-        {slot: _products(by_operator[slot]) for slot in slots},
+        {slot: products(by_operator[slot]) for slot in slots},
         {slot: by_shape.macs(slot) for slot in slots},
         by_operator,
         uncounted,
@@ -150,7 +150,7 @@ def _fitted(
     uncounted: Operators = {}
     sums: dict[tuple[str, str], Fraction] = {}
     for (height, width), weight in probes.items():
-        totals, uncounted = _traced(clone, height, width)
+        totals, uncounted = traced(clone, height, width)
         for module, operators in totals.items():
             for name, count in operators.items():
                 sums[module, name] = sums.get((module, name), Fraction(0)) + weight * Fraction(count)
@@ -162,7 +162,12 @@ def _fitted(
     return by_module, uncounted
 
 
-def _traced(clone: LogitsOnly, height: int, width: int) -> tuple[dict[str, Counter[str]], Operators]:
+def traced(clone: LogitsOnly, height: int, width: int) -> tuple[dict[str, Counter[str]], Operators]:
+    """fvcore's counts of one image by module and operator, and the operators that it does not count with their calls.
+
+    Raises:
+        UncountedError: if one of these is an attention kernel or a matrix product.
+    """
     image = torch.zeros(1, 3, height, width)
     with warnings.catch_warnings(), plain_attention():
         warnings.simplefilter("ignore")  # fvcore traces with torch.jit, which is deprecated and warns of every branch
@@ -179,12 +184,13 @@ def _disagreement(by_module: Mapping[str, Operators], by_shape: ShapeCounts, mod
     """A message about the first slot, or the whole network, on which the counters disagree; ``None`` if they agree."""
     for slot in (*(slot for slot, _ in model.slots()), ""):
         ours, theirs = by_module.get(slot, {}), by_shape.by_module.get(slot, {})
-        if _products(ours) != sum(theirs.values()):
+        if products(ours) != sum(theirs.values()):
             headline = {name: count for name, count in ours.items() if name in PRODUCTS}
             return f"the counters disagree on {slot or 'the network'}: fvcore counts {headline}, torch {theirs}"
-    outside = _products(by_module[""]) - sum(_products(by_module.get(slot, {})) for slot, _ in model.slots())
+    outside = products(by_module[""]) - sum(products(by_module.get(slot, {})) for slot, _ in model.slots())
     return f"{outside} MACs are in no slot" if outside else None
 
 
-def _products(by_operator: Mapping[str, int]) -> int:
+def products(by_operator: Mapping[str, int]) -> int:
+    """The sum of fvcore's counts that belong to the headline number."""
     return sum(count for name, count in by_operator.items() if name in PRODUCTS)

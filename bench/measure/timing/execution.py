@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.timing.latency import Call, stopwatch
+from bench.measure.timing.runtimes.prepared import Prepared, logits_by
 from bench.network.model import LogitsOnly, SegModel
 from bench.network.numerics import autocast, halved, operand_type, outside_training, switches
+from bench.protocol.modes import check_setting
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import MemoryFormat, Setting
 from bench.training.step import in_parts, layout, prepare
@@ -62,19 +64,24 @@ def switches_of(setting: Setting, recipe: Recipe, device: torch.device) -> conte
 
 
 def timed_call(model: SegModel, recipe: Recipe, setting: Setting, device: torch.device) -> Call:
-    """The call of a setting: a training step of a recipe, or a forward.
+    """The call of a setting: a training step of a recipe, or a forward in any mode.
 
     Raises:
         ChoiceError: if the device does not have the setting's mode or precision, or if the recipe cannot have its
             batch.
+        PreparationError: for a network that the mode cannot prepare.
     """
     if setting.phase == "training":
         return TrainingStep(model, recipe, setting, device)
-    return forward_call(model, setting, device)
+    if setting.mode in ("eager", "cuda_graph"):
+        return forward_call(model, setting, device)
+    return prepared_call(model, setting, device)
 
 
 def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Call:
-    """A call of one forward in evaluation mode, with auxiliary heads off and without gradients.
+    """A call of one forward by torch in evaluation mode, with auxiliary heads off and without gradients.
+
+    Its mode is one that this module executes: eager, compile or cuda_graph. :func:`timed_call` takes every mode.
 
     Raises:
         ChoiceError: if the device does not have the setting's mode or precision.
@@ -82,6 +89,21 @@ def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Cal
     setting.check(device.type)
     forward = Forward(model, setting, device)
     return _captured(forward) if setting.mode == "cuda_graph" else forward
+
+
+def prepared_call(model: SegModel, setting: Setting, device: torch.device) -> Prepared:
+    """A call of one forward that a compiler or another runtime computes, prepared and called once.
+
+    Raises:
+        ChoiceError: if the mode does not run here.
+        PreparationError: for a network that the mode cannot prepare.
+    """
+    check_setting(setting, device.type)
+    if setting.mode == "compile":
+        return Prepared(partial(Forward, model, setting, device), device)
+    network = LogitsOnly(deployed(model, setting, device)).eval()
+    image, _ = _batch(setting, device, model.num_classes)
+    return Prepared(lambda: partial(logits_by(network, image, setting, device), image), device)
 
 
 class Forward:
@@ -103,10 +125,10 @@ class Forward:
 def placed_anew(call: Call, model: SegModel, setting: Setting, device: torch.device) -> MakeCall:
     """A function that returns ``call``, on a CPU with its image and its model's tensors at new places in memory.
 
-    A compiled network keeps its tensors, and CUDA's allocator gives every place the same alignment, so in these cases
-    nothing is moved.
+    A compiler or another runtime keeps a network's tensors, and CUDA's allocator gives every place the same alignment,
+    so in these cases nothing is moved.
     """
-    if device.type != "cpu" or setting.mode == "compile":
+    if device.type != "cpu" or setting.mode != "eager":
         return lambda: call
     images = [call.image] if isinstance(call, (Forward, TrainingStep)) else []
 

@@ -23,7 +23,8 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from bench.network.backbones.pretrained import check_weights_choice, load_weights
+from bench.network.backbones.pretrained import load_weights
+from bench.network.checkpoints.verified import check_weights_choice
 from bench.network.layers import draw_by_name
 from bench.parts import ChoiceError, Count, Level, Levels, Range
 

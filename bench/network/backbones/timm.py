@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.network.backbones.pretrained import check_weights_choice, verified_file
 from bench.network.checkpoints.files import StateFileError
-from bench.network.normalisation import MEAN, STD
+from bench.network.checkpoints.verified import check_weights_choice, verified_file
+from bench.network.normalisation import renormalisation
 from bench.parts import BenchError, ChoiceError, Count, Level, Levels
 
 ANY_SIZE = ({"dynamic_img_size": True}, {"strict_img_size": False})
@@ -95,7 +95,8 @@ class Timm(nn.Module):
         self.multiple_of = max(level.stride for level in self.out_levels)
         self.scale: Tensor | None
         self.shift: Tensor | None
-        scale, shift = _from_imagenet(self.network.pretrained_cfg) or (None, None)
+        described = self.network.pretrained_cfg
+        scale, shift = renormalisation(described["mean"], described["std"]) or (None, None)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
@@ -111,18 +112,6 @@ class Timm(nn.Module):
             features = [x.permute(0, 3, 1, 2) for x in features]
         sizes = [level.size(height, width) for level in self.out_levels]
         return [x[..., :rows, :columns] for x, (rows, columns) in zip(features, sizes, strict=True)]
-
-
-def _from_imagenet(described: Any) -> tuple[Tensor, Tensor] | None:
-    """The factor and the summand, ``3 1 1``, that turn an image normalised for ImageNet into one for this network.
-
-    They are ``None`` where the network takes ImageNet's normalisation.
-    """
-    own_mean, own_std = described["mean"], described["std"]
-    if (tuple(own_mean), tuple(own_std)) == (MEAN, STD):
-        return None
-    mean, std, own_mean, own_std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD, own_mean, own_std))
-    return std / own_std, (mean - own_mean) / own_std
 
 
 def _only_from(file: Path) -> dict[str, Any]:

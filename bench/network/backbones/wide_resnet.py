@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from bench.network.backbones.pretrained import check_weights_choice, load_weights
+from bench.network.backbones.pretrained import load_weights
 from bench.network.checkpoints.gscnn import WIDE_RESNET
+from bench.network.checkpoints.verified import check_weights_choice
 from bench.network.layers import draw_by_name
 from bench.parts import Count, Fraction, Level, Levels
 

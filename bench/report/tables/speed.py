@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -30,18 +30,33 @@ def comparisons(evidence: Evidence) -> Table:
         "verdict": Field("Verdict", ("verdict", "verdict_reason"), _verdict, tone="verdict"),
         "latency_s": _milliseconds("ms", "latency_s"),
         "against_s": _milliseconds("ms, against", "against_s"),
+        "changed": Field("Pixels changed", ("changed", "against_changed"), _changed),
+        "prepared_s": Field("Prepared in s", ("prepared_s", "against_prepared_s"), _prepared),
         "remark": Field("Remark", REMARKED, remark),
     }
+    told = [name for name in columns if name not in OF_MODES or evidence.speedups[name].notna().any()]
     notes = (
         "Time of the other side over the variant's, both in turns in one process, with a 95 % interval over blocks "
         "(signed ranks); above 1 the variant is the faster, better or worse after Holm's correction over the "
         "comparisons of this table."
     )
     absent = "" if "speed" in evidence.results.plan.stages else "the study plans no comparisons of speed"
-    return Table("speed", evidence.speedups, columns, tuple(columns), "Every timed comparison.", notes, absent=absent)
+    remarks = {
+        "changed": (
+            "Pixels changed: the share of pixels whose class differs from that of eager torch in float32 with the same "
+            "weights and image, variant / other side.",
+        ),
+        "prepared_s": ("Prepared in s: export, compilation and a first call, variant / other side.",),
+    }
+    caption = "Every timed comparison."
+    return Table("speed", evidence.speedups, columns, tuple(told), caption, notes, absent=absent, remarks=remarks)
 
 
-REMARKED = ("status", "reason", "noisy", "isolated", "maybe_not_alone", "notes", "ratio")
+OF_MODES = ("changed", "prepared_s")
+"""The columns that only a table has in which some comparison was timed in another mode than eager torch in float32."""
+REMARKED = (
+    "status", "reason", "noisy", "isolated", "maybe_not_alone", "notes", "ratio", "changed", "against_changed",
+)  # fmt: skip
 """The columns that a remark is made of."""
 
 
@@ -71,7 +86,7 @@ def remark(row: Mapping[Any, Any]) -> str:
     if row["status"] != "done":
         return str(row["status"])
     if row["isolated"] is False:
-        return f"left out: {row['reason'] or 'not alone'}; {REPEAT}"
+        return "; ".join([f"left out: {row['reason'] or 'not alone'}; {REPEAT}", *other_answer(row)])
     if not _is_known(row):
         return f"left out: {row['reason']}"
     return "; ".join([*doubts(row), *([str(row["notes"])] if row["notes"] else [])])
@@ -82,7 +97,33 @@ def doubts(row: Mapping[Any, Any]) -> list[str]:
     noisy = [f"noisy: quartiles over {100 * NOISY:.0f} % apart"] if row["noisy"] is True else []
     unsteady = ["not steady after warm-up"] if row["steady"] is False else []
     unsure = [maybe_not_alone(row["maybe_not_alone"])] if row["maybe_not_alone"] else []
-    return [*noisy, *unsteady, *unsure]
+    return [*noisy, *unsteady, *unsure, *other_answer(row)]
+
+
+def other_answer(row: Mapping[Any, Any]) -> list[str]:
+    """The remark on a mode that computes other classes than eager torch in float32; none for one that does not."""
+    return [f"changes the answer: {_changed(row)} of pixels"] if speedups.changes_answer(row) else []
+
+
+def _changed(row: Mapping[Any, Any]) -> str:
+    return _both(row, "changed", _share)
+
+
+def _prepared(row: Mapping[Any, Any]) -> str:
+    return _both(row, "prepared_s", lambda seconds: f"{seconds:.1f}")
+
+
+def _share(value: float) -> str:
+    """A share in per cent: with three digits, and none for none."""
+    return "0 %" if value == 0 else f"{100 * value:.3g} %"
+
+
+def _both(row: Mapping[Any, Any], name: str, write: Callable[[float], str]) -> str:
+    """A value of the variant and of the other side; one of them alone where both are written alike."""
+    sides = [row[name], row[f"against_{name}"]]
+    if any(pd.isna(value) for value in sides):
+        return NOTHING
+    return " / ".join(dict.fromkeys(map(write, sides)))
 
 
 def _is_known(row: Mapping[Any, Any]) -> bool:

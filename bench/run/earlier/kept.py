@@ -7,6 +7,7 @@ own key tells; if a level is gone, the key of a trial of the same stage and seed
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -44,6 +45,15 @@ def kept_trials(
     left_out = {cell.name for cell in study.excluded()}
     known, with_record = set(planned), None if recorded is None else set(recorded)
     past = [row for row in earlier.trials if not row.excluded]
+    witnesses: dict[tuple[Stage, int | None], PlannedTrial] = {}
+    for row in past:
+        if row.variant in cells:
+            witnesses.setdefault((row.stage, row.seed), row)
+
+    @functools.cache
+    def is_witnessed(stage: Stage, seed: int | None) -> bool:
+        witness = witnesses.get((stage, seed))
+        return witness is not None and is_unchanged(witness)
 
     def is_unchanged(row: PlannedTrial) -> bool:
         against = cells.get(row.against) if row.against else None
@@ -56,9 +66,7 @@ def kept_trials(
             return False
         if row.variant in cells and (row.against is None or row.against in cells):
             return is_unchanged(row)
-        alike = (other for other in past if (other.stage, other.seed) == (row.stage, row.seed))
-        witness = next((other for other in alike if other.variant in cells), None)
-        return witness is not None and is_unchanged(witness)
+        return is_witnessed(row.stage, row.seed)
 
     candidates = (
         row for row in past if what_is_measured(row) not in known and (with_record is None or row.key in with_record)

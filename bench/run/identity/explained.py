@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .key import VERSION, Key
+from .key import VERSION, Key, in_one_form
 
 MOST_NAMED = 3
 """The most changes that a sentence names one by one."""
@@ -42,20 +42,34 @@ def explained(key: Key) -> Explained:
 def packed(keys: Iterable[Explained]) -> dict[str, Any]:
     """The contents of keys as JSON-ready data, from which :func:`unpacked` restores them."""
     definitions: dict[str, int] = {}
-    shared: dict[str, list[Any]] = {"sources": [], "settings": [], "versions": [], "data": []}
+    shared = {name: _Shared() for name in ("sources", "settings", "versions", "data")}
     trials: dict[str, list[int]] = {}
     for key in keys:
         lines = [f"{label} {digest}" for label, digest in key.definitions.items()]
         source = [definitions.setdefault(line, len(definitions)) for line in lines]
         values = (source, dict(key.settings), dict(key.versions), key.data)
-        trials[key.text] = [_place(stored, value) for stored, value in zip(shared.values(), values, strict=True)]
-    return {"version": VERSION, "definitions": list(definitions), **shared, "trials": trials}
+        trials[key.text] = [stored.place(value) for stored, value in zip(shared.values(), values, strict=True)]
+    tables = {name: stored.values for name, stored in shared.items()}
+    return {"version": VERSION, "definitions": list(definitions), **tables, "trials": trials}
 
 
-def _place(stored: list[Any], value: Any) -> int:
-    if value not in stored:
-        stored.append(value)
-    return stored.index(value)
+class _Shared:
+    """Values that several keys share, each stored once.
+
+    Attributes:
+        values: the values.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        """The place of a value, which is stored if it is new; it is looked up by its text, not compared with others."""
+        place = self._places.setdefault(in_one_form(value), len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        return place
 
 
 def unpacked(data: Any) -> dict[str, Explained]:

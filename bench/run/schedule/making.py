@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.data.decoded.shelf import Shelf
 from bench.measure.timing.execution import timed_recipe
+from bench.protocol.modes import check_setting
 from bench.protocol.setting import Stage
 from bench.run.check import refuse_one_class
 from bench.run.earlier.plan import earlier_keys
@@ -114,7 +115,7 @@ def _comparisons(
     trials = []
     modules = loaded.modules
     for cell, other, setting in loaded.study.pairs():
-        setting.check(resources.machine("speed").device)
+        check_setting(setting, resources.machine("speed").device)
         if setting.phase == "training":
             timed_recipe(cell.recipe, setting)  # refuses a batch that the recipe cannot compute in its parts
         if loaded.classes_of(cell) != loaded.classes_of(other):

@@ -240,6 +240,7 @@ def _name_of_search(exploration: Exploration, loaded: Loaded) -> str:
             study.seeds[0] if stage == "quality" else None,
             loaded.dataset_of(cell).fingerprint(exploration.folder / FILE_DIGESTS),
             modules=loaded.modules,
+            processes=exploration.resources.processes_of(stage),
         ).text
         for cell in of_classes.values()
         for stage in study.stages

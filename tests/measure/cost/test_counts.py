@@ -37,7 +37,10 @@ from bench.study.source import load_study
 from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, unloaded
 
 DILATED = part(ResNet, depth=18, width=8, output_stride=8)
-STUDIES = sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py"))
+STUDIES = [
+    path for path in sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py")) if path.stem != "families"
+]
+"""Every study but that of whole networks, which `nox -s extras` tests; its parts are those of the others."""
 
 
 def model_of(module: type[nn.Module]) -> SegModel:
@@ -339,17 +342,22 @@ def test_every_head_of_the_studies_is_among_the_counted() -> None:
     assert {DualAttentionHead, EncNetHead, DeepLabV3Head} <= heads
 
 
-class Rows(nn.Module):
-    """A network that reads the rows of the image with an LSTM, which fvcore has no count for."""
+@torch.library.custom_op("segbench_tests::rows_attention", mutates_args=())
+def kernel(x: Tensor) -> Tensor:
+    return x.softmax(-1)
 
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(3, num_classes, batch_first=True)
+
+@kernel.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+class OwnKernel(TwoLayers):
+    """A network with an attention kernel of its own, which no counter has a form for."""
 
     def forward(self, image: Tensor) -> Tensor:
-        n, c, h, w = image.shape
-        rows, _ = self.lstm(image.permute(0, 2, 3, 1).reshape(n * h, w, c))
-        out: Tensor = rows.reshape(n, h, w, -1).permute(0, 3, 1, 2)
+        x = self.conv(image)
+        out: Tensor = self.classifier(x * kernel(x.detach()))
         return out
 
 
@@ -358,15 +366,15 @@ def test_an_operator_without_a_count_costs_a_cell_its_macs_and_nothing_else() ->
         data=part(Synthetic, height_px=32, width_px=32), crop_px=(32, 32), iterations=1, batch=2, cost_px=(32, 32),
         latency_samples=2, latency_least_s=0.0,
     )  # fmt: skip
-    variant = Variant(whole=part(Rows), losses=LOSSES)
+    variant = Variant(whole=part(OwnKernel), losses=LOSSES)
     content = measure_cost(variant, recipe, Synthetic(None), None, torch.device("cpu"), lambda event: None)
     measured = build(MeasuredCost, content)
-    assert "counters disagree" in measured.macs_problem
+    assert "no count for segbench_tests.rows_attention" in measured.macs_problem
     assert measured.training_memory is not None
     columns = cost_columns(measured.model_copy(update={"isolated": True}))
     assert math.isnan(columns["macs"])
     assert math.isnan(columns["flops_per_s"])
-    assert columns["parameters"] == sum(weight.numel() for weight in Rows(9).parameters())
+    assert columns["parameters"] == sum(weight.numel() for weight in OwnKernel(9).parameters())
     assert columns["latency_s"] > 0
     assert columns["peak_bytes"] > 0
     assert any("MACs not counted" in doubt for doubt in doubts(measured, columns))

@@ -10,16 +10,18 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.cli.trials import single
 from bench.cli.trials.lock import at_work
-from bench.records.plan.plan import Plan, read_plan
+from bench.records.plan.plan import Plan, PlannedTrial, read_plan
 from bench.records.record import write
 from bench.records.results import load as load_results
 from bench.report.page.page import write_report
+from bench.run.earlier.kept import kept_trials
 from bench.run.handling import Handling
 from bench.run.resources import Resources
 from bench.run.schedule.making import make_schedule
 from bench.run.schedule.plan import is_planned, write_plan
 from bench.run.schedule.schedule import Schedule
 from bench.run.trial import make_record
+from bench.study.cells import Cell
 from bench.study.source import Source, load
 
 RESOURCES = Resources(cpus=1, gpus=0, node_cpus=2, node_gpus=0)
@@ -205,3 +207,19 @@ def test_a_single_trial_gives_a_folder_without_plan_one_and_leaves_a_plan_alone(
     )
     assert (schedule.folder / "study.json").read_bytes() == before
     assert trained(run_of(tmp_path, TWO, (0, 1))) == {("narrow", 0), ("narrow", 1), ("wide", 0), ("wide", 1)}
+
+
+def test_trials_of_levels_that_are_gone_look_for_their_witness_in_few_keys(tmp_path: Path) -> None:
+    earlier = run_of(tmp_path, THREE, (0,))
+    gone = next(row for row in earlier.trials if row.variant == "width=wider")
+    many = [gone.model_copy(update={"variant": f"width=wider{number}", "key": f"{number}"}) for number in range(200)]
+    study = load(Source(str(study_file(tmp_path, TWO)))).study
+    asked: list[str] = []
+
+    def present_key(row: PlannedTrial, cell: Cell, against: Cell | None) -> str:
+        asked.append(cell.name)
+        return row.key
+
+    kept = kept_trials(study, earlier.model_copy(update={"trials": [*earlier.trials, *many]}), [], None, present_key)
+    assert [row.key for row in kept[-200:]] == [row.key for row in many]
+    assert len(asked) == 3, "those of both variants that are there, and of the witness of all others"

@@ -83,6 +83,18 @@ NEW = {
         return self.dropout(self.layer(x))
 """,
     ),
+    "entry of a dictionary": (
+        {"named": False},
+        """
+    def __init__(self, levels, *, width: int = 8, dropout: float = 0.1, named: bool = False):
+        super().__init__()
+        self.layer = nn.Conv2d(levels, width, 1)
+        self.dropout = nn.Dropout(**{"p": dropout, **({"inplace": True} if named else {})})
+
+    def forward(self, x):
+        return self.dropout(self.layer(x))
+""",
+    ),
     "private method": (
         {"extra": 0},
         """
@@ -109,9 +121,11 @@ START = OLD[: OLD.index("    def __init__")]
 @pytest.mark.parametrize("form", NEW)
 def test_a_new_choice_at_the_old_behaviour_keeps_the_key(form: str, read: Reader) -> None:
     choice, body = NEW[form]
-    old = OLD if form != "private method" else OLD.replace(
-        "return self.dropout(self.layer(x))", "x = self.dropout(self.layer(x))\n        return x"
-    )  # fmt: skip
+    changed = {
+        "private method": ("return self.dropout(self.layer(x))", "x = self.dropout(self.layer(x))\n        return x"),
+        "entry of a dictionary": ("nn.Dropout(dropout)", 'nn.Dropout(**{"p": dropout})'),
+    }
+    old = OLD.replace(*changed.get(form, ("", "")))
     source = read({"study.py": START + body}, CHOICES | choice)
     assert source.digest == read({"study.py": old}, CHOICES).digest
     assert source.unwritten[0] == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from bench.network.heads.fcn import FCNHead
 from bench.network.model import Variant
 from bench.parts import Part, part
 from bench.protocol.recipe import Recipe
-from bench.protocol.setting import Setting
+from bench.protocol.setting import Mode, Setting
 from bench.run.identity.explained import difference, explained, packed, unpacked
 from bench.run.identity.key import Computation, Key, Keys, digest, is_current
 from bench.run.identity.library import Library
@@ -128,6 +129,21 @@ def test_the_version_of_a_distribution_that_is_used_counts_but_not_its_build(cel
     unused = keys_with({"torch": "2.13.0", "numpy": "2.4.6", "scipy": "1.17.1", "ray": "9"}).key(asked(cell))
     assert build.text == one.text == unused.text != other.text
     assert difference(explained(one), explained(other)) == "versions changed: torch 2.13.0 → 2.14.0"
+
+
+def test_a_timing_counts_the_packages_of_its_own_mode_alone(cell: Cell) -> None:
+    def timed(**choices: Any) -> Key:
+        setting = Setting(height=64, width=64, **choices)
+        return key_of(cell, "speed", None, "data", against=cell, setting=setting)
+
+    modes: tuple[Mode, ...] = get_args(Mode)
+    keys = {mode: timed(mode=mode) for mode in modes}
+    assert len({key.text for key in keys.values()}) == len(modes)
+    packages = {"onnxruntime", "openvino", "torch_tensorrt"}
+    named = {mode: packages & {name.lower().replace("-", "_") for name in key.versions} for mode, key in keys.items()}
+    own = {"onnxruntime": {"onnxruntime"}, "openvino": {"openvino"}, "tensorrt": {"torch_tensorrt"}}
+    assert named == {mode: own.get(mode, set()) for mode in modes}
+    assert timed().text != timed(precision="bfloat16").text != timed(memory_format="channels_last").text
 
 
 def test_what_went_into_keys_is_packed_and_read_again(cell: Cell) -> None:

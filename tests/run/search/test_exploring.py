@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,7 +66,7 @@ def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys that are made of names alone: to read the code of each trial takes a tenth of a second."""
 
     def key_of(cell: Cell, stage: str, seed: int | None, *other: object, **more: object) -> SimpleNamespace:
-        told = repr((cell.variant.describe(), cell.recipe.describe(), stage, seed))
+        told = repr((cell.variant.describe(), cell.recipe.describe(), stage, seed, more.get("processes", 1)))
         return SimpleNamespace(text=f"v2{hashlib.sha256(told.encode()).hexdigest()[:16]}")
 
     monkeypatch.setattr(bench.run.schedule.schedule, "key_of", key_of)
@@ -174,6 +175,17 @@ def test_a_small_study_is_searched_in_full_and_its_cells_are_the_trials_of_the_s
     assert {cell.name for cell in cells} == {cell.name for cell in study.study.cells()}
     recorded = {record.planned_key for record in read_all(tmp_path / "results" / "large-explored" / "records")}
     assert recorded == {trial.key for trial in make_schedule(study, tmp_path / "other", RESOURCES).trials}
+
+
+@pytest.mark.usefixtures("quick_keys")
+def test_networks_that_two_processes_train_are_another_search(tmp_path: Path) -> None:
+    source = a_source(tmp_path, widths=2, dropouts=2, others=2, design="factorial")
+    alone = Exploration(source, OBJECTIVES, 8, 0, tmp_path / "results" / "large-explored", RESOURCES)
+    together = replace(alone, resources=replace(RESOURCES, cpus=2, processes=2))
+    name = load(source).study.baseline_name
+    assert {trial.stage: trial.processes for trial in together.schedule([name]).trials} == {"cost": 1, "quality": 2}
+    names = {exploring._name_of_search(exploration, load(source)) for exploration in (alone, together)}
+    assert len(names) == 2
 
 
 @pytest.mark.usefixtures("quick_keys")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -19,11 +20,13 @@ from typing import Any
 
 import pytest
 
-from bench.evidence.evidence import evidence_of
+from bench.evidence.evidence import Evidence, evidence_of
 from bench.records.record import read_all
 from bench.report.tables import catalogue
 from bench.run.search.arm import ArmSearch
 from bench.run.search.storage import JOURNAL, opened
+from bench.run.search.tuning import iterations_of
+from bench.study.tuning.best import read_best
 from bench.study.tuning.ranges import LogRange
 from tests.run.runner import Runner
 from tests.run.search.test_exploring import a_source, explored
@@ -97,8 +100,7 @@ def test_equal_budget_tuning_improves_both_arms_on_images_that_it_never_saw(
     searched = read_all(results / "tuned-heads-tuning" / "records")
     assert len(searched) == len({record.key for record in searched}) == 2 * BUDGET, "no settings are tried twice"
     evidence = evidence_of(results / "tuned-heads-tuned")
-    with capsys.disabled():
-        sys.stdout.write(f"\n{catalogue.written(catalogue.table(evidence, 'tuning'))}\n")
+    show(evidence, capsys)
     rows = evidence.at_both_settings
     assert rows["variant"].tolist() == ["head=narrow", "head=wide"]
     assert rows["trials"].tolist() == [BUDGET, BUDGET]
@@ -107,6 +109,54 @@ def test_equal_budget_tuning_improves_both_arms_on_images_that_it_never_saw(
     assert evidence.confounded == []
     again = as_a_user("tune", STUDY, "--budget", str(BUDGET), "--cpus", "1")
     assert "start " not in again, "nothing runs again"
+
+
+def test_a_pruning_tuning_that_is_stopped_goes_on_and_gives_each_arm_as_many_settings_at_fewer_iterations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner, folder = Runner(tmp_path), tmp_path / "results" / "tuned-heads-tuning"
+    command = ("tune", STUDY, "--budget", str(BUDGET + 2), "--prune", "--cpus", "1")
+    try:
+        process = runner.start(*command)
+        deadline = time.monotonic() + 5 * LIMIT_S
+        while not any(record.status == "pruned" for record in read_all(folder / "records")):
+            assert process.poll() is None, runner.finish(process)
+            assert time.monotonic() < deadline
+            time.sleep(0.2)  # looks for the records of another process
+        process.send_signal(signal.SIGTERM)
+        runner.finish(process)
+        pruned = {record.file_name for record in read_all(folder / "records") if record.status == "pruned"}
+        before = {name: at for name, at in runner.records(folder.name).items() if name in pruned}
+        code, out, err = runner.run(*command)
+        assert code == 0, (out, err)
+        again = runner.run(*command)
+    finally:
+        runner.end()
+    records = read_all(folder / "records")
+    assert {record.status for record in records} == {"done", "pruned"}
+    assert len(records) == 2 * (BUDGET + 2)
+    assert before.items() <= runner.records(folder.name).items(), "no pruned setting ran again"
+    arms = read_best(folder / "tuned.json").arms
+    for arm in arms:
+        of_arm = [record for record in records if record.trial.variant == f"head={arm.levels['head']}"]
+        assert (arm.trials, arm.iterations) == (len(of_arm), sum(map(iterations_of, of_arm)))
+        assert arm.pruned == sum(record.status == "pruned" for record in of_arm)
+    spent = sum(arm.iterations or 0 for arm in arms)
+    assert sum(arm.pruned for arm in arms) > 0
+    assert spent < 40 * len(records)
+    evidence = evidence_of(tmp_path / "results" / "tuned-heads-tuned")
+    show(evidence, capsys)
+    rows = evidence.at_both_settings
+    assert rows["iterations"].tolist() == [arm.iterations for arm in arms]
+    assert (rows["low"] > 0).all(), "the intervals of both differences are above 0"
+    assert again[0] == 0
+    assert "start " not in again[1] + again[2], "nothing runs again"
+
+
+def show(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the table of a tuning, for whoever runs the session."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{catalogue.written(catalogue.table(evidence, 'tuning'))}\n")
 
 
 @pytest.fixture

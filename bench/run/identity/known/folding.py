@@ -283,6 +283,12 @@ class Folding(ast.NodeTransformer):
         self.generic_visit(node)
         return compared(node)
 
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        self.generic_visit(node)
+        kept = [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key or not _is_empty(value)]
+        node.keys, node.values = [key for key, _ in kept], [value for _, value in kept]
+        return node
+
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
         return negated(node)
@@ -327,7 +333,7 @@ class Folding(ast.NodeTransformer):
 
 
 def _is_empty(node: ast.expr) -> bool:
-    """Return whether an expression is ``{}``, which adds no argument to a call."""
+    """Return whether an expression is ``{}``, of which ``**`` adds nothing to a call or to another dictionary."""
     return isinstance(node, ast.Dict) and not node.keys
 
 

@@ -14,6 +14,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from bench.run.environment import Machine
+from bench.run.handling import Handling
+from bench.run.search.pruning import FEWEST_RIVALS, LOOKS
+from bench.run.search.tuning import Tuning
+from bench.run.trial import run
+from bench.study.source import Source, load
+from bench.study.tuning.arms import arms_of
 from tests.run.runner import Runner
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.parallel]
@@ -126,6 +133,24 @@ def test_a_stopped_training_goes_on_from_its_state_to_the_same_end(tmp_path: Pat
     for level, record in undisturbed.items():
         for part in ("confusion", "history", "curve"):
             assert stopped[level]["measured"][part] == record["measured"][part], (level, part)
+
+
+def test_a_tuning_trains_with_as_many_processes_as_the_study_and_a_pruned_training_leaves_none(
+    runner: Runner, tmp_path: Path
+) -> None:
+    study = HERE.parents[1] / "search" / "tuned_study.py"
+    code, out, err = runner.run("tune", study, "--budget", "1", "--arm", "head=narrow", "--seeds", "0", *TWO)
+    assert code == 0, (out, err)
+    for name in ("tuned-heads-tuning", "tuned-heads-tuned"):
+        assert {record["measured"]["processes"] for record in records(runner, name).values()} == {2}
+    source = Source(str(study), seeds=(1,))
+    arm = arms_of(load(source).study)[0]
+    tuning = Tuning(source, (arm,), 1, 5, 1, 1, tmp_path / "pruned", LOOKS, processes=2)
+    rivals = [dict.fromkeys((1, 2, 3), 1.0)] * FEWEST_RIVALS
+    (trial,) = tuning.planned(arm, {"learning_rate": 0.01}, rivals).trials
+    record = run(trial, tuning.folder, Machine("cpu", 2), handling=Handling(pictures=False, weights=False))
+    assert (record.status, record.outcome.phase) == ("pruned", "train at 10/40")
+    assert helpers_left(runner) == []
 
 
 def test_the_other_process_ends_with_a_run_that_is_killed(runner: Runner) -> None:

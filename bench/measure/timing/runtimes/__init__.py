@@ -1,0 +1,1 @@
+"""Compilers and runtimes besides eager torch, one file each, of one shape: ``prepare(…) -> image -> logits``."""

@@ -1,0 +1,73 @@
+"""Networks of transformers that classify each pixel: SegFormer, UPerNet, DPT and BEiT.
+
+**Source**: Xie et al. 2021, SegFormer; Xiao et al. 2018, UPerNet; Ranftl et al. 2021, DPT; Bao et al. 2022, BEiT (with
+UPerNet's head); their implementations in Hugging Face's transformers.
+
+**Departures**:
+- The auxiliary head, whose logits are the side output ``auxiliary``, runs in training alone. In transformers it runs in
+  evaluation too, and its output is thrown away. So the parts of these networks are called here one by one.
+- DPT and BEiT take images of any size: transformers' DPT takes square ones alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from bench.network.whole.frame import Frame
+from bench.network.whole.queries import Answer
+
+
+def segformer(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
+    return frame.image_sized(network(image).logits), {}
+
+
+def upernet(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
+    maps = network.backbone.forward_with_filtered_kwargs(image).feature_maps
+    logits = frame.image_sized(network.decode_head(maps))
+    return logits, _auxiliary(network, maps, frame, with_aux=with_aux)
+
+
+def dpt(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
+    config, patch = network.config, network.config.patch_size
+    seen = network.dpt(image, output_hidden_states=True)
+    blocks = seen.hidden_states[1:]  # the first is the embedding
+    indices = config.backbone_out_indices[2:] if config.is_hybrid else config.backbone_out_indices
+    first = list(seen.intermediate_activations) if config.is_hybrid else []
+    maps = network.neck(
+        [*first, *(blocks[index] for index in indices)], image.shape[2] // patch, image.shape[3] // patch
+    )
+    logits = frame.image_sized(network.head(maps))
+    return logits, _auxiliary(network, maps[-1], frame, with_aux=with_aux)
+
+
+def beit(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
+    patch, own = network.config.patch_size, network.config.image_size
+    rows, columns = image.shape[2] // patch, image.shape[3] // patch
+    is_own_size = tuple(image.shape[2:]) == (own, own)
+    seen = network.beit(image, interpolate_pos_encoding=not is_own_size, output_hidden_states=True).hidden_states
+    # As in transformers: the indices count from 1, the first state is the embedding, and the first token is no patch.
+    states = (seen[index - 1][:, 1:] for index in network.config.out_indices)
+    maps = network.fpn(tuple(state.transpose(1, 2).unflatten(2, (rows, columns)) for state in states))
+    logits = frame.image_sized(network.decode_head(maps))
+    return logits, _auxiliary(network, maps, frame, with_aux=with_aux)
+
+
+def _auxiliary(network: Any, maps: Tensor | Sequence[Tensor], frame: Frame, *, with_aux: bool) -> dict[str, Tensor]:
+    """The logits of the auxiliary head, if the network has one and they are wanted."""
+    if not with_aux or network.auxiliary_head is None:
+        return {}
+    return {"auxiliary": frame.image_sized(network.auxiliary_head(maps))}
+
+
+def quarters(layers: int) -> list[int]:
+    """The last block of each quarter of a transformer: DPT's for 12 blocks are 2, 5, 8 and 11."""
+    return [max(0, layers * quarter // 4 - 1) for quarter in (1, 2, 3, 4)]
+
+
+def beit_blocks(layers: int) -> list[int]:
+    """The states that BEiT's head reads: 3, 5, 7 and 11 of 12 blocks (unilm, beit/semantic_segmentation/configs)."""
+    states = [layers * sixths // 6 - 1 for sixths in (2, 3, 4, 6)]
+    return states if states[0] > 0 else [layers * quarter // 4 for quarter in (1, 2, 3, 4)]

@@ -1,0 +1,92 @@
+"""Execution modes: where each of them runs, in which precisions, and which package it needs. No torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.parts import ChoiceError
+from bench.protocol.recipe import TimedPrecision
+from bench.protocol.setting import Mode, Setting
+from bench.protocol.words import joined
+
+Precisions = tuple[TimedPrecision, ...]
+TORCH: Mapping[str, Precisions] = {
+    "cpu": ("float32", "bfloat16", "float16"),
+    "cuda": ("float32", "tf32", "bfloat16", "float16"),
+}
+"""Device -> the precisions of torch there."""
+
+
+@dataclass(frozen=True)
+class ModeFacts:
+    """The conditions of an execution mode.
+
+    Attributes:
+        devices: device -> the precisions in which the mode runs there.
+        packages: the names by which the packages that it needs are imported, besides torch.
+        install: the command that installs them.
+        within_torch: ``True`` if torch's tensors are computed, which have a memory format. Another runtime lays feature
+            maps out as it likes.
+    """
+
+    devices: Mapping[str, Precisions]
+    packages: tuple[str, ...] = ()
+    install: str = ""
+    within_torch: bool = True
+
+
+ONNX = ("onnx", "onnxscript")
+MODES: Mapping[Mode, ModeFacts] = {
+    "eager": ModeFacts(TORCH),
+    "compile": ModeFacts(TORCH),
+    "compile_max_autotune": ModeFacts(TORCH),
+    "cuda_graph": ModeFacts({"cuda": TORCH["cuda"]}),
+    "aot_inductor": ModeFacts({"cpu": ("float32",), "cuda": ("float32", "tf32")}),
+    "onnxruntime": ModeFacts(
+        {"cpu": ("float32",), "cuda": ("float32", "tf32", "float16")},
+        (*ONNX, "onnxruntime"),
+        "pip install 'segbench[onnx]'",
+        within_torch=False,
+    ),
+    "openvino": ModeFacts(
+        {"cpu": ("float32", "bfloat16", "float16")},
+        (*ONNX, "openvino"),
+        "pip install 'segbench[openvino]'",
+        within_torch=False,
+    ),
+    "tensorrt": ModeFacts(
+        {"cuda": ("float32", "tf32", "bfloat16", "float16")},
+        ("torch_tensorrt",),
+        "pip install torch-tensorrt",
+        within_torch=False,
+    ),
+}
+
+
+def check_setting(setting: Setting, device_type: str) -> None:
+    """Refuse a setting that this device or this environment cannot run, before anything is prepared.
+
+    Raises:
+        ChoiceError: for a mode or a precision that the device does not have, a memory format that the mode does not
+            heed, or a package that is missing; the message names the remedy.
+    """
+    setting.check(device_type)
+    mode, facts = setting.mode, MODES[setting.mode]
+    if device_type not in facts.devices:
+        wanted = joined([name.upper() for name in facts.devices], "or")
+        raise ChoiceError(f"mode {mode!r} needs a {wanted} device, this is {device_type!r}; use eager or compile")
+    precisions = facts.devices[device_type]
+    if setting.precision not in precisions:
+        having = [name for name, other in MODES.items() if setting.precision in other.devices.get(device_type, ())]
+        remedy = f"use {joined(precisions, 'or')}" + (f", or mode {joined(having, 'or')}" if having else "")
+        raise ChoiceError(f"mode {mode!r} has no precision {setting.precision!r} on {device_type!r}; {remedy}")
+    if setting.memory_format != "contiguous" and not facts.within_torch:
+        raise ChoiceError(
+            f"mode {mode!r} lays out feature maps by itself, so it has no memory format {setting.memory_format!r}; "
+            "leave it contiguous"
+        )
+    missing = [name for name in facts.packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ChoiceError(f"mode {mode!r} needs {joined(missing)}, not installed here; {facts.install}")

@@ -1,0 +1,231 @@
+"""Every architecture of transformers, small and with transformers itself: sizes, counts, outputs, losses, weights.
+
+SegFormer and Mask2Former are in the default suite where transformers is installed, the others in ``nox -s extras``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.data.base import IGNORE
+from bench.measure.cost.counts import parameters
+from bench.network.checkpoints.files import StateFileError
+from bench.network.layers import resize
+from bench.network.losses.matched_masks import MatchedMasksLoss
+from bench.network.model import Output, SegModel, Variant
+from bench.network.own_losses import own_losses
+from bench.network.whole.config import hub_config, hub_config_of
+from bench.network.whole.families import FAMILIES
+from bench.network.whole.hub import checksum
+from bench.network.whole.huggingface import HuggingFace
+from bench.parts import ChoiceError, part
+from tests.network.whole.small import CONFIGS, network
+
+transformers = pytest.importorskip(
+    "transformers", reason="transformers is not installed: pip install '.[transformers]'"
+)
+
+CLASSES = 5
+IN_DEFAULT_SUITE = ("segformer", "mask2former")
+EVERY = [
+    name if name in IN_DEFAULT_SUITE else pytest.param(name, marks=pytest.mark.extras) for name in FAMILIES
+]  # fmt: skip
+WITH_MASKS = ("mask2former", "maskformer", "oneformer", "eomt", "eomt-dinov3")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def built(architecture: str, **choices: Any) -> SegModel:
+    whole = network(architecture, **choices)
+    return SegModel(Variant(whole=whole, losses=own_losses(whole)), CLASSES)
+
+
+def labels(*size: int) -> Tensor:
+    label = torch.arange(size[-1]).expand(size) * CLASSES // size[-1]
+    label = label.clone()
+    label[:, :5] = IGNORE
+    return label
+
+
+def loss_of(model: SegModel, output: Output, label: Tensor) -> Tensor:
+    return torch.stack([term.build(CLASSES)(output, label) for term in model.variant.losses]).sum()
+
+
+def test_every_architecture_has_a_small_configuration() -> None:
+    assert set(CONFIGS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+@pytest.mark.parametrize("size", [(64, 64), (70, 90)])
+def test_a_training_step_changes_every_weight_that_transformers_reads(architecture: str, size: tuple[int, int]) -> None:
+    model = built(architecture).train()
+    output = model(torch.randn(2, 3, *size))
+    assert output.logits.shape == (2, CLASSES, *size)
+    loss = loss_of(model, output, labels(2, *size))
+    loss.backward()
+    assert loss.isfinite()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    # What transformers builds and never reads: norms of states that no head reads, the first block of a pyramid, and
+    # the last block of BEiT, as its indices count from 1 and the first state is the embedding.
+    never = ("layernorm", "residual_layer1", *(["beit.layers.3."] if architecture == "beit" else []))
+    assert all(any(part in name for part in never) for name in without), without
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_an_image_of_any_size_gets_probabilities_of_its_size(architecture: str) -> None:
+    model = built(architecture).eval()
+    with torch.no_grad():
+        output = model(torch.randn(1, 3, 70, 90))
+    assert output.logits.shape == (1, CLASSES, 70, 90)
+    assert output.aux == {}
+    torch.testing.assert_close(output.logits.softmax(1).sum(1), torch.ones(1, 70, 90))
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_parameters_are_as_many_as_the_library_counts(architecture: str) -> None:
+    model = built(architecture)
+    whole: Any = model.whole
+    family = FAMILIES[architecture]
+    library = getattr(transformers, family.network)(copy.deepcopy(whole.network.config))
+    assert parameters(model) == {"whole": library.num_parameters()}
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_logits_are_those_of_the_library(architecture: str) -> None:
+    model = built(architecture).eval()
+    whole: Any = model.whole
+    image = torch.randn(1, 3, 64, 64)
+    scale = 1 if whole.scale is None else whole.scale
+    seen = image * scale + (0 if whole.shift is None else whole.shift)
+    given = {"task_inputs": whole.network.task_inputs} if architecture == "oneformer" else {}
+    with torch.no_grad():
+        logits = model(image).logits
+        output = copy.deepcopy(whole.network)(seen, **given)
+    if architecture in WITH_MASKS:
+        masks = resize(output.masks_queries_logits, (64, 64), False).sigmoid()
+        classes = output.class_queries_logits.softmax(-1)[..., :-1]
+        torch.testing.assert_close(logits.exp(), torch.einsum("bqc,bqhw->bchw", classes, masks))
+    else:
+        torch.testing.assert_close(logits, resize(output.logits, (64, 64), False))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["mask2former", *(pytest.param(name, marks=pytest.mark.extras) for name in WITH_MASKS if name != "mask2former")],
+)
+def test_the_loss_is_that_of_the_library(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own, with the same points in every mask, from masks and classes of the labels."""
+    rand = torch.rand
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: rand(*size, generator=torch.Generator().manual_seed(0)))
+    model = built(architecture).train()
+    whole: Any = model.whole
+    image, label = torch.randn(2, 3, 64, 64), labels(2, 64, 64)
+    present = [torch.unique(item)[:-1] for item in label]
+    masks = [(item == own[:, None, None]).float() for item, own in zip(label, present, strict=True)]
+    given: dict[str, Any] = {"mask_labels": masks, "class_labels": present}
+    if architecture == "oneformer":  # the texts of each image, as its processor puts them together
+        texts = whole.network.text_inputs[0]
+        slots = CONFIGS[architecture].as_json()["num_queries"] - CONFIGS[architecture].as_json()["text_encoder_n_ctx"]
+        own_texts = [torch.cat([texts[own], texts[-1:].expand(slots - len(own), -1)]) for own in present]
+        given |= {"task_inputs": whole.network.task_inputs.expand(2, -1), "text_inputs": torch.stack(own_texts)}
+    library = copy.deepcopy(whole.network)
+    if architecture == "oneformer":
+        library.model.is_training = True
+    torch.manual_seed(3)  # of dropout, and of the positions of DINOv3
+    expected = library(image, **given, **({"output_hidden_states": True} if architecture == "maskformer" else {})).loss
+    torch.manual_seed(3)
+    ours = loss_of(model, model(image), label)
+    torch.testing.assert_close(ours, expected.reshape(()), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["mask2former"])
+def test_a_batch_without_labels_has_no_loss_and_no_gradient(architecture: str) -> None:
+    model = built(architecture).train()
+    loss = loss_of(model, model(torch.randn(2, 3, 64, 64)), torch.full((2, 64, 64), IGNORE))
+    loss.backward()
+    assert loss.item() == 0
+    assert all((p.grad == 0).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_weights_from_a_folder_fill_every_tensor(architecture: str, tmp_path: Path) -> None:
+    first = built(architecture)
+    whole: Any = first.whole
+    whole.network.save_pretrained(tmp_path)
+    given = {"weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
+    second = SegModel(
+        Variant(whole=part(HuggingFace, architecture=architecture, **given), losses=first.variant.losses),
+        CLASSES,
+        seed=1,
+    )
+    assert own_losses(part(HuggingFace, architecture=architecture, **given)) == first.variant.losses
+    saved, filled = first.state_dict(), second.state_dict()
+    assert saved.keys() == filled.keys()
+    assert all(torch.equal(saved[name], filled[name]) for name in saved)
+
+
+def test_a_classifier_of_another_number_of_classes_stays_random(tmp_path: Path) -> None:
+    first: Any = built("segformer").whole
+    first.network.save_pretrained(tmp_path)
+    choices = {"architecture": "segformer", "weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
+    other = HuggingFace(CLASSES + 2, **choices)  # type: ignore[arg-type]  # a dict of texts
+    saved, filled = first.network.state_dict(), other.network.state_dict()
+    differ = {name for name in saved if saved[name].shape != filled[name].shape}
+    assert differ == {"decode_head.classifier.weight", "decode_head.classifier.bias"}
+    assert all(torch.equal(saved[name], filled[name]) for name in saved if name not in differ)
+
+
+def test_weights_that_do_not_fit_or_are_others_are_refused(tmp_path: Path) -> None:
+    whole: Any = built("segformer").whole
+    whole.network.save_pretrained(tmp_path)
+    digest = checksum(str(tmp_path))
+    with pytest.raises(StateFileError, match="these are other files"):
+        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256="0" * 64)
+    with pytest.raises(StateFileError, match=r"does not fit SegformerForSemanticSegmentation in \d+ places"):
+        HuggingFace(
+            CLASSES,
+            architecture="segformer",
+            weights=str(tmp_path),
+            weights_sha256=digest,
+            config=hub_config(decoder_hidden_size=8),
+        )
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(StateFileError, match=r"no model\.safetensors"):
+        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
+
+
+def test_an_entry_that_transformers_would_ignore_is_refused() -> None:
+    with pytest.raises(ChoiceError, match=r"SegformerConfig has no entry 'depth' \(did you mean 'depths'\?\)"):
+        HuggingFace(CLASSES, architecture="segformer", config=hub_config(depth=(1,)))
+    with pytest.raises(ChoiceError, match=r"SegformerConfig refuses the configuration: .*depths"):
+        HuggingFace(CLASSES, architecture="segformer", config=hub_config(depths="deep"))
+    with pytest.raises(ChoiceError, match="backbone_config has the model_type 'swine'"):
+        HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"model_type": "swine"}))
+
+
+def test_the_configuration_of_a_folder_is_read_as_a_choice(tmp_path: Path) -> None:
+    whole: Any = built("mask2former").whole
+    whole.network.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["id2label"]
+    again = HuggingFace(CLASSES, architecture="mask2former", config=hub_config_of(tmp_path))
+    assert again.network.num_parameters() == whole.network.num_parameters()
+
+
+def test_a_loss_of_masks_names_what_it_reads() -> None:
+    model = built("segformer").train()
+    with pytest.raises(ValueError, match="MatchedMasksLoss reads the side outputs 'masks' and 'classes'"):
+        MatchedMasksLoss(CLASSES)(model(torch.randn(2, 3, 64, 64)), labels(2, 64, 64))

@@ -1,0 +1,63 @@
+"""Execution modes: each says in one line what it does not have, and names the remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, get_args
+
+import pytest
+
+from bench.parts import ChoiceError
+from bench.protocol.modes import MODES, check_setting
+from bench.protocol.setting import Mode, Setting
+
+
+def setting(**choices: Any) -> Setting:
+    return Setting(**{"height": 64, "width": 64, **choices})
+
+
+def test_every_mode_has_its_facts() -> None:
+    assert set(MODES) == set(get_args(Mode))
+
+
+@pytest.fixture
+def every_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+
+
+@pytest.mark.usefixtures("every_package")
+@pytest.mark.parametrize(
+    ("choices", "device", "message"),
+    [
+        ({"mode": "tensorrt"}, "cpu", "'tensorrt' needs a CUDA device"),
+        ({"mode": "openvino"}, "cuda", "'openvino' needs a CPU device"),
+        ({"mode": "onnxruntime", "precision": "bfloat16"}, "cpu", "no precision 'bfloat16' on 'cpu'; use float32"),
+        ({"precision": "int8_static"}, "cpu", "use float32, bfloat16 or float16$"),
+        ({"mode": "compile", "precision": "int8_static"}, "cuda", "use float32, tf32, bfloat16 or float16$"),
+        ({"mode": "onnxruntime", "memory_format": "channels_last"}, "cpu", "leave it contiguous"),
+    ],
+)
+def test_what_a_mode_does_not_have_is_refused_in_one_line(choices: dict[str, Any], device: str, message: str) -> None:
+    with pytest.raises(ChoiceError, match=message) as raised:
+        check_setting(setting(**choices), device)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("every_package")
+def test_what_a_mode_has_is_not_refused() -> None:
+    for mode, facts in MODES.items():
+        for device, precisions in facts.devices.items():
+            for precision in precisions:
+                check_setting(setting(mode=mode, precision=precision), device)
+
+
+def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else name)
+    with pytest.raises(ChoiceError, match=r"needs openvino, not installed here; pip install 'segbench\[openvino\]'"):
+        check_setting(setting(mode="openvino"), "cpu")
+
+
+@pytest.mark.parametrize("mode", [mode for mode in get_args(Mode) if mode not in ("eager", "compile")])
+def test_a_training_step_is_eager_or_compiled(mode: Mode) -> None:
+    with pytest.raises(ChoiceError, match="it runs forwards alone"):
+        setting(mode=mode, phase="training", batch=2)
