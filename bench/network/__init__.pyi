@@ -60,11 +60,13 @@ from .trained import load as load
 from .whole.config import hub_config as hub_config
 from .whole.config import hub_config_of as hub_config_of
 from .whole.huggingface import HuggingFace as HuggingFace
+from .whole.smp import SMP as SMP
 
 __all__ = [
     "FPN",
     "JPU",
     "JPUX",
+    "SMP",
     "AuxiliaryLoss",
     "Bilinear",
     "BoundaryFusion",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from bench.measure.cost.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, Timed, attribute, growth
+from bench.measure.cost.whole.sizes import count_at
 from bench.measure.timing.execution import deployed, deployed_setting, memory_format_of
 from bench.network.model import SegModel
 from bench.parts import BenchError
@@ -25,6 +26,9 @@ from bench.run.environment import Machine
 from bench.study.cells import Cell
 
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")
+UNUSED = "of these unused (G)"
+"""The head of the column of multiply-accumulates that never reach the output; it is there only if there are any."""
+
 SMALL_SHARE = 0.01
 """A module with less than this share of every quantity is left out of the printed table; the files list all modules."""
 
@@ -49,6 +53,7 @@ class Breakdown:
         memory_format: their memory format.
         rows: the costs, one row for each module and size.
         growth: the growth, one row for each module and quantity; empty if there is only one size.
+        extrapolated: size -> how its counts were extrapolated; without the sizes that were counted themselves.
     """
 
     cell: Cell
@@ -58,6 +63,7 @@ class Breakdown:
     memory_format: str
     rows: Sequence[ModuleCost]
     growth: Sequence[Growth]
+    extrapolated: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path, source: Path) -> list[Path]:
         """Write ``<variant>.json``, ``<variant>.modules.csv`` and, for two sizes or more, ``<variant>.growth.csv``.
@@ -82,6 +88,7 @@ class Breakdown:
             "memory_format": self.memory_format,
             "modules": [_plain(asdict(row)) for row in self.rows],
             "growth": [_plain(asdict(row)) for row in self.growth],
+            "extrapolated": dict(self.extrapolated),
         }
         write_json(document, paths[0])
         write_text(self.modules().to_csv(index=False), paths[1])
@@ -112,12 +119,14 @@ class Breakdown:
             f"saved (MiB, batch {self.cell.recipe.batch})",
             "share",
         ]
+        wasted = any(row.wasted_macs for row in rows)
+        heads[4:4] = [UNUSED] if wasted else []
         heads += ["time (ms)", "share"] if timed else []
         quantities = [name for name in ("macs", "saved_bytes", "time_s") if self.growth and (timed or name != "time_s")]
         heads += [f"{_WORDS[name]} ~ px^" for name in quantities]
         grown = {(row.module, row.quantity): row.exponent for row in self.growth}
         return heads, [
-            [*_cells(row, rows[0], timed), *(_power(grown[row.module, name]) for name in quantities)]
+            [*_cells(row, rows[0], timed, wasted), *(_power(grown[row.module, name]) for name in quantities)]
             for row in rows
             if any(share >= SMALL_SHARE for share in _shares(row, rows[0]))
         ]
@@ -160,8 +169,13 @@ def break_down(
     model = SegModel(cell.variant, num_classes).to(device)
     timed = Timed(deployed(SegModel(cell.variant, num_classes), setting, device), setting.precision)
 
+    extrapolated: dict[str, str] = {}
+
     def measured(height: int, width: int) -> list[ModuleCost]:
         tell(f"{height}×{width}")
+        sized = count_at(model, height, width)
+        if sized.fit is not None:
+            extrapolated[f"{height}x{width}"] = str(sized.fit)
         return attribute(
             model,
             torch.zeros(1, 3, height, width).to(device, memory_format=memory_format_of(setting)),
@@ -169,12 +183,13 @@ def break_down(
             depth=depth,
             forwards=forwards,
             timed=timed,
+            sized=sized,
             progress=lambda done, total: tell(f"{height}×{width}, forward {done}/{total}"),
         )
 
     rows = [row for size in sorted(sizes, key=math.prod) for row in measured(*size)]
     grown = growth(rows) if len(sizes) > 1 else []
-    return Breakdown(cell, machine, forwards, setting.precision, setting.memory_format, rows, grown)
+    return Breakdown(cell, machine, forwards, setting.precision, setting.memory_format, rows, grown, extrapolated)
 
 
 def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:
@@ -190,7 +205,7 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
-def _cells(row: ModuleCost, whole: ModuleCost, timed: bool) -> Iterator[str]:
+def _cells(row: ModuleCost, whole: ModuleCost, timed: bool, wasted: bool) -> Iterator[str]:
     yield "  " * row.depth + (row.module if row.depth < 2 else row.module.partition(".")[2])
     yield f"{row.parameters / 1e6:.4g}"
     for name, scale, form in (("macs", 1e-9, ".4g"), ("saved_bytes", 2**-20, ".1f"), ("time_s", 1e3, ".2f")):
@@ -199,6 +214,8 @@ def _cells(row: ModuleCost, whole: ModuleCost, timed: bool) -> Iterator[str]:
         value, total = getattr(row, name), getattr(whole, name)
         yield f"{value * scale:{form}}"
         yield f"{value / total:.1%}" if total else ""
+        if name == "macs" and wasted:
+            yield f"{row.wasted_macs * scale:{form}}" if row.wasted_macs else ""
 
 
 def _power(exponent: float) -> str:

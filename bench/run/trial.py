@@ -175,7 +175,8 @@ def _run(
                 error.obeyed()
             outcome = outcome_of(error, choices, listener.reached, machine.torch_device, handling)
             if isinstance(error, Exception):
-                log.error("%s", "\n".join(filter(None, (outcome["reason"], outcome["traceback"]))))
+                level = logging.INFO if outcome["status"] == "pruned" else logging.ERROR
+                log.log(level, "%s", "\n".join(filter(None, (outcome["reason"], outcome["traceback"]))))
             else:
                 ending = error
         log.info("%s after %.1f s", outcome["status"], time.monotonic() - start)

@@ -19,7 +19,10 @@ from bench.network.shapes_alone import shapes_alone
 from bench.records.results import load
 from bench.study.source import load_study
 
-STUDIES = sorted(Path(__file__).parents[2].joinpath("studies").glob("[a-z]*.py"))
+STUDIES = [
+    path for path in sorted(Path(__file__).parents[2].joinpath("studies").glob("[a-z]*.py")) if path.stem != "families"
+]
+"""Every study but that of whole networks, which `nox -s extras` tests; its parts are those of the others."""
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch import Tensor, nn
 
 from bench.measure.cost.attribution import QUANTITIES, Growth
-from bench.parts import ChoiceError
+from bench.network.model import Variant
+from bench.parts import ChoiceError, part
 from bench.run.breakdown import Breakdown, SizeError, break_down, smaller_sizes
 from bench.run.environment import Machine
 from bench.study.source import load_study
+from tests.measure.networks import TwoLayers
 
 MACHINE = Machine("cpu", 1)
 SIZES = [(32, 48), (64, 96)]
@@ -94,3 +97,25 @@ def test_sizes_of_equally_many_pixels_are_refused(tiny_study: Callable[..., Path
 def test_three_sizes_are_the_default() -> None:
     assert smaller_sizes((360, 480)) == [(180, 240), (270, 360), (360, 480)]
     assert smaller_sizes((16, 24)) == [(16, 16), (16, 18), (16, 24)]
+
+
+class Unread(TwoLayers):
+    """A network with a head that it runs for nothing."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.auxiliary_head(image)
+        return super().forward(image)
+
+
+def test_what_never_reaches_the_output_has_a_column_where_there_is_any(tiny_study: Callable[..., Path]) -> None:
+    cell = load_study(str(tiny_study())).cell("baseline")
+    unread = replace(cell, variant=Variant(whole=part(Unread), losses=cell.variant.losses))
+    breakdown = break_down(unread, 9, [(32, 32)], MACHINE, depth=2, forwards=0, tell=lambda _: None)
+    heads, rows = breakdown.shown()
+    wasted = {row[0].strip(): row[heads.index("of these unused (G)")] for row in rows}
+    macs = f"{32 * 32 * 8 * 27 / 1e9:.4g}"
+    assert wasted == {"network": macs, "whole": macs, "conv": "", "norm": "", "classifier": "", "auxiliary_head": macs}

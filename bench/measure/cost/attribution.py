@@ -24,7 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.cost.activations import watched_saves, within
-from bench.measure.cost.shapes import ShapeCounts, count_shapes, deployed
+from bench.measure.cost.shapes import deployed
+from bench.measure.cost.whole.reach import Counts
+from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import autocast, switches
 from bench.network.shapes_alone import from_shapes
@@ -51,6 +53,7 @@ class ModuleCost:
         input_px: the height and width of the image.
         parameters: the number of parameters.
         macs: the multiply-accumulates of one forward.
+        wasted_macs: those of them that never reach the output.
         output_bytes: the bytes of its outputs, float32.
         saved_bytes: the bytes that autograd saves for a training batch, float32; those of loss terms count for the
             whole network only.
@@ -63,6 +66,7 @@ class ModuleCost:
     input_px: tuple[int, int]
     parameters: int
     macs: int
+    wasted_macs: int
     output_bytes: int
     saved_bytes: int
     time_s: float
@@ -108,6 +112,7 @@ def attribute(
     forwards: int,
     timed: Timed,
     progress: Callable[[int, int], None] | None = None,
+    sized: Sized | None = None,
 ) -> list[ModuleCost]:
     """The costs of the network and of its modules down to ``depth``, in the order of building.
 
@@ -121,15 +126,18 @@ def attribute(
         forwards: the number of timed forwards; 0 for no times.
         timed: the same network as it is timed.
         progress: a function that is called after every timed forward, with (forwards done, forwards in all).
+        sized: the network's counts at this size, if they are known.
     """
     height, width = image.shape[-2:]
-    counts = count_shapes(model, height, width)
+    if sized is None:
+        sized = count_at(model, height, width)
     saved = saved_by_shape(model.variant, model.num_classes, batch, height, width)
     shown = {"": 0, **shown_modules(model, depth)}
     with switches(timed.precision, "default", image.device):
         seconds = time_modules(timed, image, list(shown), forwards, progress)
     rows = [
-        _row(model, name, level, counts, saved, seconds.get(name, []), (height, width)) for name, level in shown.items()
+        _row(model, name, level, sized.counts, saved, seconds.get(name, []), (height, width))
+        for name, level in shown.items()
     ]
     return [row for row in rows if row.parameters or row.macs or row.saved_bytes]
 
@@ -266,7 +274,7 @@ def _row(
     model: SegModel,
     name: str,
     depth: int,
-    counts: ShapeCounts,
+    counts: Counts,
     saved: Mapping[str, int],
     seconds: Sequence[float],
     input_px: tuple[int, int],
@@ -279,6 +287,7 @@ def _row(
         input_px=input_px,
         parameters=sum(p.numel() for p in module.parameters()),
         macs=counts.macs(name),
+        wasted_macs=counts.wasted_macs(name),
         output_bytes=counts.output_bytes.get(name, 0),
         saved_bytes=within(saved, name) if name else sum(saved.values()),
         time_s=statistics.median(seconds) if seconds else math.nan,

@@ -37,7 +37,10 @@ from bench.study.source import load_study
 from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, unloaded
 
 DILATED = part(ResNet, depth=18, width=8, output_stride=8)
-STUDIES = sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py"))
+STUDIES = [
+    path for path in sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py")) if path.stem != "families"
+]
+"""Every study but that of whole networks, which `nox -s extras` tests; its parts are those of the others."""
 
 
 def model_of(module: type[nn.Module]) -> SegModel:

@@ -28,7 +28,10 @@ from bench.protocol.recipe import Precision
 from bench.study.source import load_study
 from tests.measure.networks import unloaded
 
-STUDIES = sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py"))
+STUDIES = [
+    path for path in sorted(Path(__file__).parents[3].joinpath("studies").glob("[a-z]*.py")) if path.stem != "families"
+]
+"""Every study but that of whole networks, which `nox -s extras` tests; its parts are those of the others."""
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 HEIGHT, WIDTH, CLASSES = 65, 97, 5
 WITH_BACKWARD: Precision = "bfloat16"

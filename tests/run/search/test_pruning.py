@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from bench.network.model import SegModel
 from bench.records.plan.tuned import Best
 from bench.records.record import Record, read_all, write
 from bench.run import environment
 from bench.run.environment import Machine
 from bench.run.handling import Handling
+from bench.run.keeping.curve import Curve
+from bench.run.keeping.state import FileKeeper
+from bench.run.outcomes.outcome import PrunedError
 from bench.run.search import tuning as tuning_module
 from bench.run.search.arm import ArmSearch, Scored
 from bench.run.search.pruning import FEWEST_RIVALS, LOOKS, Looks, is_worse, looks_of
@@ -28,8 +32,10 @@ from bench.study.cells import Cell
 from bench.study.source import Source, load
 from bench.study.tuning.arms import arms_of
 from bench.study.tuning.ranges import LogRange, Settings
+from bench.training.loop import train
 from bench.training.parallel.group import SharingError
 from tests.run.schedule.test_schedule import MEASURED
+from tests.training.test_loop import CPU, DATA, PLAIN, RECIPE
 
 BUDGET, ITERATIONS = 20, 8
 MACHINE = Machine("cpu", 1)
@@ -177,21 +183,20 @@ def middle(rivals: Sequence[Looks], number: int) -> float:
 def test_a_pruning_tuning_that_is_stopped_again_and_again_ends_as_an_undisturbed_one(
     planted: Source, tmp_path: Path
 ) -> None:
-    whole, often = a_tuning(planted, tmp_path / "whole"), a_tuning(planted, tmp_path / "often")
+    whole, often = (a_tuning(planted, tmp_path / name, arms=["neck=on"]) for name in ("whole", "often"))
     expected = done_by(whole, Planted(whole.folder, []))
     ran: list[Trial] = []
     best = None
     while best is None:
         try:
-            best = done_by(often, Planted(often.folder, ran, stop_after=5))
+            best = done_by(often, Planted(often.folder, ran, stop_after=3))
         except KeyboardInterrupt:
             continue
     assert best == expected
-    assert len(ran) == len({trial.key for trial in ran}) == 2 * BUDGET, "no pruned setting ran again"
-    for name in ("neck=off", "neck=on"):
-        assert tried(often, name) == tried(whole, name)
+    assert len(ran) == len({trial.key for trial in ran}) == BUDGET, "no pruned setting ran again"
+    assert tried(often, "neck=on") == tried(whole, "neck=on")
     assert done_by(often, Planted(often.folder, ran)) == best
-    assert len(ran) == 2 * BUDGET, "nothing is left to run"
+    assert len(ran) == BUDGET, "nothing is left to run"
 
 
 def test_a_search_that_was_killed_while_it_noted_pruned_settings_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
@@ -255,26 +260,52 @@ def test_what_another_search_pruned_is_run_if_this_one_would_not_prune_it(plante
 def test_a_training_that_is_not_pruned_has_the_key_and_the_bits_of_one_that_nothing_looks_at(
     tunable: Source, tmp_path: Path
 ) -> None:
-    edit(tunable, {"iterations=1,": "iterations=8,"})
+    edit(tunable, {"iterations=1,": "iterations=4,"})
     usual, looked = a_tuning(tunable, tmp_path / "usual", looks=()), a_tuning(tunable, tmp_path / "looked")
     arm, settings = usual.arms[1], {"learning_rate": 0.02}
-    worse, better = [[{1: value, 2: value, 3: value}] * FEWEST_RIVALS for value in (0.0, 1.0)]
-    handling = Handling(pictures=False, checkpoint_s=0.0)
+    worse, better = [[{1: 0.0, 2: value, 3: value}] * FEWEST_RIVALS for value in (0.0, 1.0)]
+    handling = Handling(pictures=False)
     plain = run(usual.planned(arm, settings).trials[0], usual.folder, MACHINE, handling=handling)
     whole = run(looked.planned(arm, settings, worse).trials[0], looked.folder, MACHINE, handling=handling)
     assert (plain.status, whole.status, whole.key) == ("done", "done", plain.key)
     one, other = (record.measured.as_json() for record in (plain, whole))
-    assert list(other.pop("curve")["iteration"]) == [2, 4, 6]
+    assert list(other.pop("curve")["iteration"]) == [1, 2, 3]
     assert {**one, "train_s": 0} == {**other, "train_s": 0}, "weights, losses and counts are the same"
-    pruned = run(looked.planned(arm, settings, better).trials[0], looked.folder, MACHINE, handling=handling)
-    assert (pruned.status, pruned.key, pruned.outcome.phase) == ("pruned", plain.key, "train at 2/8")
+    keeping = replace(handling, checkpoint_s=0.0)
+    pruned = run(looked.planned(arm, settings, better).trials[0], looked.folder, MACHINE, handling=keeping)
+    assert (pruned.status, pruned.key, pruned.outcome.phase) == ("pruned", plain.key, "train at 2/4")
     assert pruned.outcome.reason is not None
-    assert "pruned after iteration 2 of 8: its mIoU of" in pruned.outcome.reason
+    assert "pruned after iteration 2 of 4: its mIoU of" in pruned.outcome.reason
     assert "is below 100.00 %, the median of the 5 settings of its arm" in pruned.outcome.reason
     assert pruned.outcome.looks is not None
-    assert pruned.outcome.looks.miou == whole.measured.as_json()["curve"]["miou"][:1]
+    assert pruned.outcome.looks.miou == whole.measured.as_json()["curve"]["miou"][:2]
     assert read_all(looked.folder / "records") == [pruned], "the record can be read"
     assert not list((looked.folder / "checkpoints").iterdir()), "no state is left of it"
+
+
+def test_a_training_that_was_interrupted_between_two_looks_is_pruned_by_both(tmp_path: Path) -> None:
+    undisturbed, _ = pruned_in(tmp_path / "undisturbed")
+    with pytest.raises(KeyboardInterrupt):
+        pruned_in(tmp_path / "interrupted", stop_at=2)
+    end, resumed_after = pruned_in(tmp_path / "interrupted")
+    assert resumed_after == [1]
+    assert list(undisturbed.looks) == [1, 3]
+    assert (end.looks, str(end)) == (undisturbed.looks, str(undisturbed))
+
+
+def pruned_in(state: Path, stop_at: int | None = None) -> tuple[PrunedError, list[int]]:
+    """How a training of six iterations ended that its second look prunes, and after which iterations it went on."""
+
+    def interrupt(done: int, total: int, loss: float) -> None:
+        if done == stop_at:
+            raise KeyboardInterrupt
+
+    recipe, model = RECIPE.having(validated_at=(0.2, 0.5, 0.8)), SegModel(PLAIN, len(DATA.classes), seed=0)
+    rivals = [{1: 0.0, 2: 1.0, 3: 1.0}] * FEWEST_RIVALS
+    keeper = FileKeeper(state, 0.0, recipe.iterations, Curve(DATA.split("val"), recipe, CPU), rivals)
+    with pytest.raises(PrunedError) as raised:
+        train(model, DATA.split("train"), recipe, 0, device=CPU, progress=interrupt, keeper=keeper)
+    return raised.value, keeper.resumed_after
 
 
 @pytest.mark.parametrize(

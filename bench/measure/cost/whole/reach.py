@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.measure.cost.shapes import ShapeCounts
 from bench.measure.cost.whole.dispatched import Dispatched, around, inside
 
 Executed = dict[tuple[str, str], int]
@@ -61,16 +60,6 @@ class Counts:
             if inside(name, module):
                 total[operator] += macs
         return dict(total)
-
-    def shape_counts(self) -> ShapeCounts:
-        """The same counts in the form that tables of modules read."""
-        by_module: dict[str, Counter[str]] = {}
-        for (module, operator), macs in self.executed.items():
-            for name in around(module):
-                by_module.setdefault(name, Counter())[operator] += macs
-        return ShapeCounts(
-            {name: dict(found) for name, found in by_module.items()}, self.output_bytes, self.output_shape
-        )
 
     def idle(self) -> list[Idle]:
         """The modules with MACs that never reach the output, most of them first; none lies inside another."""
