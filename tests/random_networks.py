@@ -24,6 +24,7 @@ import re
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +136,7 @@ def entries(draw: Draw, chances: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Some entries, each with one of its values, or now and then with one that cannot work."""
     senseless = (0, -1, 3, "x", None, (), (1, 2), 1.5, 10**6)
     chosen = {name: draw.choice(values) for name, values in chances.items() if draw.random() < 0.6}
-    return {
-        name: draw.choice(senseless) if draw.random() < SENSELESS / 4 else value for name, value in chosen.items()
-    }
+    return {name: draw.choice(senseless) if draw.random() < SENSELESS / 4 else value for name, value in chosen.items()}
 
 
 def called(name: str, values: Mapping[str, Any]) -> str:
@@ -284,7 +283,40 @@ def of_transformers(draw: Draw) -> Network:
     return Network(code, {}, sizes(draw))
 
 
-LIBRARIES: dict[str, Callable[[Draw], Network]] = {"timm": of_timm, "transformers": of_transformers}
+ENCODERS: Mapping[str, Sequence[Any]] = {"encoder_depth": (3, 4, 5)}
+DECODERS_OF_PIXELS: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    "Unet": {"decoder_channels": ((64, 32, 16, 8, 4),), "decoder_attention_type": (None, "scse")},
+    "UnetPlusPlus": {"decoder_channels": ((64, 32, 16, 8, 4),), "decoder_attention_type": (None, "scse")},
+    "MAnet": {"decoder_channels": ((64, 32, 16, 8, 4),), "decoder_pab_channels": (32, 64)},
+    "Linknet": {**ENCODERS, "decoder_use_norm": ("batchnorm", "instancenorm")},
+    "FPN": {"decoder_pyramid_channels": (32, 256), "decoder_merge_policy": ("add", "cat"), "upsampling": (2, 4)},
+    "PSPNet": {**ENCODERS, "psp_out_channels": (64, 512), "upsampling": (4, 8)},
+    "DeepLabV3": {"encoder_output_stride": (8, 16), "decoder_atrous_rates": ((2, 4, 6),)},
+    "DeepLabV3Plus": {"encoder_output_stride": (8, 16), "decoder_channels": (32, 256)},
+    "PAN": {"encoder_output_stride": (16, 32), "decoder_channels": (16, 32)},
+    "UPerNet": {**ENCODERS, "decoder_channels": (32, 256)},
+    "Segformer": {**ENCODERS, "decoder_segmentation_channels": (32, 256)},
+}  # fmt: skip
+"""architecture -> values of its options."""
+
+
+def of_segmentation_models(draw: Draw) -> Network:
+    """An architecture of segmentation_models_pytorch with any of its encoders, or now and then one of timm."""
+    encoders = importlib.import_module("segmentation_models_pytorch").encoders.get_encoder_names()
+    encoder = draw.choice(encoders)
+    if draw.random() < 0.2:
+        encoder = "tu-" + draw.choice(importlib.import_module("timm").list_models())
+    architecture = draw.choice(sorted(DECODERS_OF_PIXELS))
+    options = tuple(sorted(entries(draw, DECODERS_OF_PIXELS[architecture]).items()))
+    given = {"architecture": architecture, "encoder": encoder, **({"options": options} if options else {})}
+    return Network(f"part(SMP, {called('', written(given))[1:-1]})", {}, sizes(draw))
+
+
+LIBRARIES: dict[str, Callable[[Draw], Network]] = {
+    "timm": of_timm,
+    "transformers": of_transformers,
+    "segmentation_models_pytorch": of_segmentation_models,
+}
 
 
 def drawn(libraries: Sequence[str], seed: int, number: int) -> Network:
@@ -299,9 +331,11 @@ def drawn(libraries: Sequence[str], seed: int, number: int) -> Network:
 def check(folder: Path) -> None:
     """Run ``bench check`` on the study of a folder; what it says goes to files there, and its exit status too."""
     os.chdir(folder)
+    warnings.simplefilter("default")  # as in a process of the user, also under pytest
     torch.set_num_threads(1)
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream)
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", encoding="utf-8") for stream in (1, 2))
     sys.argv = ["bench", "check", "study.py", "--json"]
     status = 1
     try:
@@ -313,6 +347,7 @@ def check(folder: Path) -> None:
         Path("hang").write_text(str(error))
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
     Path("status").write_text(str(status))
 
 
