@@ -19,15 +19,18 @@ from bench.measure.cost.whole.counters import counted_whole
 from bench.measure.cost.whole.sizes import TooLargeError
 from bench.measure.quality.evaluate import Viewer, evaluate
 from bench.measure.timing.execution import (
+    Forward,
     TrainingStep,
     deployed_setting,
     forward_call,
     placed_anew,
+    prepared_call,
     switches_of,
     timed_call,
 )
 from bench.measure.timing.latency import Call, Protocol, latency
 from bench.measure.timing.outputs import difference
+from bench.measure.timing.runtimes.int8 import calibration_images
 from bench.measure.timing.runtimes.prepared import Prepared
 from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
@@ -362,7 +365,11 @@ def measure_speed(
     """Time two networks in turns in one setting. ``latency_s`` and ``against_s`` hold seconds a call, turn by turn."""
     models = [SegModel(side, len(dataset.classes)) for side in (variant, against)]
     with switches_of(setting, recipe, device):
-        calls = [timed_call(model, recipe, setting, device) for model in models]
+        calls: list[Call] = (
+            [prepared_call(model, setting, device, calibration_images(dataset, setting)) for model in models]
+            if setting.precision == "int8_static"
+            else [timed_call(model, recipe, setting, device) for model in models]
+        )
         ours, other = (placed_anew(call, model, setting, device) for call, model in zip(calls, models, strict=True))
         turns = take_turns(
             ours, other, device, least_s=setting.least_s, progress=lambda done, total: tell(Event("time", done, total))
@@ -410,9 +417,10 @@ def _of_mode(
         with switches_of(setting, recipe, device):
             logits = call()
         with switches_of(plain, recipe, device):
-            eager = forward_call(SegModel(variant, num_classes), plain, device)()
+            forward = Forward(SegModel(variant, num_classes), plain, device)
+            forward.image = call.image if isinstance(call, Prepared) else forward.image
+            eager = forward()
         assert isinstance(logits, Tensor)
-        assert isinstance(eager, Tensor)
         found["difference"][side] = asdict(difference(logits, eager))
     return found
 

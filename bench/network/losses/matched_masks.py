@@ -21,6 +21,8 @@ from bench.network.layers import WiringError
 from bench.network.model import Output
 from bench.parts import BenchError, Count, NonNegative
 
+NOT_INSTALLED = "MatchedMasksLoss needs transformers, which is not installed: pip install 'segbench[transformers]'"
+
 
 class MatchedMasksLoss(nn.Module):
     """The sum over all layers of the losses of the queries that are matched with the classes of each image.
@@ -103,23 +105,21 @@ def _of_points(num_classes: int, weights: dict[str, float], no_object_weight: fl
         mask_weight=weights["loss_mask"],
         dice_weight=weights["loss_dice"],
     )
-    module: nn.Module = _module("mask2former").Mask2FormerLoss(settings, weights)
+    try:
+        library: Any = importlib.import_module("transformers.models.mask2former.modeling_mask2former")
+    except ImportError as error:
+        raise BenchError(NOT_INSTALLED) from error
+    module: nn.Module = library.Mask2FormerLoss(settings, weights)
     return module
 
 
 def _of_pixels(num_classes: int, weights: dict[str, float], no_object_weight: float, points: int) -> nn.Module:
-    maskformer = _module("maskformer")
-    matcher = maskformer.MaskFormerHungarianMatcher(
+    try:
+        library: Any = importlib.import_module("transformers.models.maskformer.modeling_maskformer")
+    except ImportError as error:
+        raise BenchError(NOT_INSTALLED) from error
+    matcher = library.MaskFormerHungarianMatcher(
         cost_class=weights["loss_cross_entropy"], cost_mask=weights["loss_mask"], cost_dice=weights["loss_dice"]
     )
-    module: nn.Module = maskformer.MaskFormerLoss(num_classes, matcher, weights, no_object_weight)
+    module: nn.Module = library.MaskFormerLoss(num_classes, matcher, weights, no_object_weight)
     return module
-
-
-def _module(name: str) -> Any:
-    try:
-        return importlib.import_module(f"transformers.models.{name}.modeling_{name}")
-    except ImportError as error:
-        raise BenchError(
-            "MatchedMasksLoss needs transformers, which is not installed: pip install 'segbench[transformers]'"
-        ) from error

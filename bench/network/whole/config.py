@@ -18,10 +18,9 @@ OF_THE_DATA = ("num_labels", "id2label", "label2id")
 """The entries that the data decide: their classes."""
 
 OF_THE_FILE = (
-    "_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version", "model_type",
+    "_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version",
 )  # fmt: skip
-"""The entries that tell of the file and of its making. ``model_type`` is the network's own; that of an entry inside,
-such as a backbone, stays."""
+"""The entries that tell of the file and of its making."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,8 @@ def hub_config_of(path: str | Path) -> HubConfig:
         raise ChoiceError(f"{file} cannot be read: {error}; name a config.json of the hub, or its folder") from error
     if not isinstance(content, dict):
         raise ChoiceError(f"{file} holds no JSON object; name a config.json of the hub, or its folder")
-    kept = {name: value for name, value in content.items() if name not in (*OF_THE_DATA, *OF_THE_FILE)}
+    kept = _of_the_network(content)
+    kept.pop("model_type", None)  # what the architecture says
     return HubConfig(_frozen_entries(kept), of_file=True)
 
 
@@ -87,6 +87,15 @@ def merged(base: HubConfig, changes: HubConfig) -> HubConfig:
         inside = isinstance(before, HubConfig) and isinstance(value, HubConfig)
         entries[name] = merged(before, value) if inside else value
     return HubConfig(tuple(sorted(entries.items(), key=lambda entry: entry[0])), of_file=base.of_file)
+
+
+def _of_the_network(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that describe a network, inside of others too."""
+    return {
+        name: _of_the_network(value) if isinstance(value, dict) else value
+        for name, value in content.items()
+        if name not in (*OF_THE_DATA, *OF_THE_FILE)
+    }
 
 
 def _frozen_entries(entries: Mapping[Any, Any]) -> tuple[tuple[str, Any], ...]:

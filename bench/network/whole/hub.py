@@ -35,6 +35,19 @@ def transformers() -> Any:
         ) from error
 
 
+def class_of(library: Any, name: str) -> Any:
+    """A class of the library.
+
+    Raises:
+        BenchError: if the installed version does not have it.
+    """
+    if not hasattr(library, name):
+        raise BenchError(
+            f"transformers {library.__version__} has no {name}: pip install --upgrade 'segbench[transformers]'"
+        )
+    return getattr(library, name)
+
+
 def built_config(library: Any, family: Family, config: HubConfig, num_classes: int) -> Any:
     """The configuration of a network for a number of classes.
 
@@ -42,7 +55,7 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
         ChoiceError: for an entry that the configuration does not have, or a value that it refuses.
     """
     entries = config.as_json()
-    cls = getattr(library, family.config)
+    cls = class_of(library, family.config)
     entries = {**family.defaults(entries), **entries}
     inner = entries.get("backbone_config")
     if family.has_backbone and isinstance(inner, dict) and not {"out_features", "out_indices"} & set(inner):
@@ -62,7 +75,7 @@ def refuse_unknown(library: Any, family: Family, config: HubConfig) -> None:
     if config.of_file:
         return
     entries = config.as_json()
-    _refuse_unknown(getattr(library, family.config), entries, family.config)
+    _refuse_unknown(class_of(library, family.config), entries, family.config)
     inner = entries.get("backbone_config")
     if family.has_backbone and isinstance(inner, dict) and "model_type" in inner:
         _check_backbone(library, inner)

@@ -23,7 +23,7 @@ from bench.network.normalisation import renormalisation
 from bench.network.whole.config import HubConfig, merged
 from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
-from bench.network.whole.hub import built_config, folder_config, loaded, refuse_unknown, transformers
+from bench.network.whole.hub import built_config, class_of, folder_config, loaded, refuse_unknown, transformers
 
 
 class HuggingFace(nn.Module):
@@ -36,10 +36,11 @@ class HuggingFace(nn.Module):
         weights: a folder in the hub's form, with ``config.json`` and ``model.safetensors``. Every tensor must fit, but
             for a classifier of another number of classes, whose weights stay random.
         weights_sha256: the checksum of these two files, one after the other:
-            ``cat FOLDER/config.json FOLDER/model.safetensors | sha256sum``.
+            ``cat FOLDER/config.json FOLDER/model.safetensors | sha256sum``. Of weights in several files, their index
+            comes second, and then they follow in order.
 
     Raises:
-        BenchError: if transformers is not installed.
+        BenchError: if transformers is not installed, or lacks the network.
         ChoiceError: if the network has no such entry, or not with this value.
         StateFileError: if the weights cannot be read, are others than the checksum says, or do not fit.
     """
@@ -62,7 +63,7 @@ class HuggingFace(nn.Module):
         refuse_unknown(library, self.family, config)
         given = config if weights is None else merged(folder_config(weights), config)
         made = built_config(library, self.family, given, num_classes)
-        cls = getattr(library, self.family.network)
+        cls = class_of(library, self.family.network)
         with_values = torch.get_default_device().type != "meta"
         if weights is not None and weights_sha256 is not None and with_values:
             self.network: Any = loaded(cls, made, weights, weights_sha256, self.family.classifiers)

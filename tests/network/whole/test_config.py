@@ -31,8 +31,9 @@ def test_a_configuration_prints_as_it_is_written() -> None:
 def test_labels_are_of_the_data_and_not_of_the_configuration(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     inside = {"model_type": "swin"}
+    written = {**inside, "label2id": {"wall": 0}, "transformers_version": "4.18"}
     file.write_text(
-        json.dumps({"num_labels": 150, "id2label": {"0": "wall"}, "model_type": "upernet", "backbone_config": inside})
+        json.dumps({"num_labels": 150, "id2label": {"0": "wall"}, "model_type": "upernet", "backbone_config": written})
     )
     assert (
         hub_config_of(file)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.control import ControlScenes
 from bench.network.layers import WiringError
 from bench.network.losses.segmentation import AuxiliaryLoss, SegmentationLoss
 from bench.network.model import SegModel, Variant
 from bench.network.own_losses import own_losses
 from bench.network.whole.config import hub_config
+from bench.network.whole.hub import class_of
 from bench.network.whole.huggingface import HuggingFace
 from bench.network.wiring import watch
 from bench.parts import BenchError, ChoiceError, part
+from bench.protocol.recipe import Recipe
+from bench.run.stages import key_of
+from bench.study.cells import Cell
+
+RECIPE = Recipe(data=part(ControlScenes), crop_px=(64, 64), iterations=2, batch=2)
 
 
 class WithSides(nn.Module):
@@ -89,3 +97,18 @@ def test_without_transformers_one_line_says_what_to_install(monkeypatch: pytest.
         monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(BenchError, match=r"pip install 'segbench\[transformers\]'$"):
         HuggingFace(3, architecture="segformer")
+
+
+def test_an_older_transformers_without_a_network_is_told_in_one_line() -> None:
+    with pytest.raises(BenchError, match=r"transformers 4\.50 has no EomtConfig: pip install --upgrade"):
+        class_of(SimpleNamespace(__version__="4.50"), "EomtConfig")
+
+
+@pytest.mark.parametrize("architecture", ["segformer", "mask2former", "maskformer", "oneformer"])
+def test_the_key_of_a_trial_holds_the_version_of_transformers_and_not_the_whole_package(architecture: str) -> None:
+    whole = part(HuggingFace, architecture=architecture)
+    cell = Cell({}, Variant(whole=whole, losses=own_losses(whole)), RECIPE)
+    key = key_of(cell, "quality", 0, "data")
+    assert "transformers" in key.versions
+    assert "ray" not in key.versions
+    assert key.notes == ()

@@ -10,27 +10,33 @@ computed, since they take nearly all the time and the count does not depend on t
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.attention import flex_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from bench.measure.cost.operators import UncountedError
-from bench.measure.cost.shapes import Operators, deployed, distinct_bytes
+from bench.measure.cost.shapes import Operators, distinct_bytes
 from bench.measure.cost.whole.formulas import DEFORMABLE_ATTENTION, kernels, module_macs
 from bench.network.model import SegModel
 
 ATTENTION = ("attention", "attn")
 """The words in the names of attention kernels. One without a closed form is refused by its name, not counted as 0."""
+
+FLEX_SWITCH = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
+"""The only switch that torch has for FlexAttention; where it is not there, FlexAttention refuses to be counted."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,9 @@ def record_with_values(model: SegModel, height: int, width: int) -> Dispatched:
 
 
 def _record(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> Dispatched:
-    recorder = _Recorder()
-    with deployed(model), recorder.watching(model), without_fast_path(), torch.no_grad(), recorder:
-        logits: Tensor = functional_call(model, tensors, (image,), {"with_aux": False}).logits
+    recorder, clone = _Recorder(), _with_same_tensors(model).eval()
+    with recorder.watching(clone), single_operators(), torch.no_grad(), recorder:
+        logits: Tensor = functional_call(clone, tensors, (image,), {"with_aux": False}).logits
     if recorder.refused:
         unseen = ", ".join(sorted(recorder.refused))
         raise UncountedError(f"there is no count for {unseen}; write it as matrix products")
@@ -125,13 +131,23 @@ def _record(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> Dispa
     )
 
 
+def _with_same_tensors(model: SegModel) -> SegModel:
+    """A copy of the modules with the same parameters and buffers.
+
+    A forward may change its module: transformers' Swin makes its windows smaller at a small image, and keeps them so.
+    """
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+
+
 @contextmanager
-def without_fast_path() -> Iterator[None]:
-    """Inside the block, let torch's transformer layers run as single operators, not as one kernel for a whole layer."""
+def single_operators() -> Iterator[None]:
+    """Inside the block, run a transformer layer of torch operator by operator, and attention without a compiler."""
     fast = torch.backends.mha.get_fastpath_enabled()
+    uncompiled = patch.object(flex_attention, FLEX_SWITCH, True, create=True)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with torch.compiler.set_stance("force_eager"), uncompiled:
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 

@@ -296,6 +296,23 @@ def test_small_sizes_that_differ_too_little_are_refused() -> None:
         count_at(model_of(LooksAtAValue), 136, 640, free_bytes=1)
 
 
+class Shrinking(Windowed):
+    """Makes its windows smaller at a small image, and keeps them so."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        self.window = min(self.window, *x.shape[1:3])
+        return super().attend(x)
+
+
+def test_counting_at_a_small_size_leaves_a_module_that_a_forward_changes_as_it_was() -> None:
+    model = model_of(Shrinking)
+    before = record_on_meta(model, 32, 48).macs()
+    record_on_meta(model, 8, 8)
+    record_with_values(model, 8, 8)
+    assert record_on_meta(model, 32, 48).macs() == before
+    assert model.get_submodule("whole").window == 3
+
+
 @torch.library.custom_op("segbench_tests::flash_attention", mutates_args=())
 def unknown_kernel(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return q + k + v
