@@ -20,6 +20,7 @@ from bench.network.shapes_alone import from_shapes
 from bench.network.wiring import unread, unread_line, watch
 from bench.parts import BenchError, ChoiceError
 from bench.records.forms import build
+from bench.records.measured import TOLD_SHARE
 from bench.records.plan.audit import Audit
 from bench.run.processes.stopping import Stopped
 from bench.study.cells import Cell
@@ -31,9 +32,6 @@ from bench.training.augment.possible import unfilled_crop, unreachable_share
 from bench.training.optimiser import parameter_groups, slot_of
 
 log = logging.getLogger("bench.run.check")
-
-TOLD_SHARE = 0.01
-"""The share of a network's multiply-accumulates from which on it is told that they never reach the output."""
 
 SMALL_CROP_PX, SMALL_STEP_PX = 128, 32
 """The side, plus the crop's remainder by the step, of the crop at which the loss of a network with values is taken."""
@@ -240,7 +238,7 @@ def _notes(sized: Sized) -> Iterator[str]:
         modules = ", ".join(idle.module for idle in sized.counts.idle() if idle.macs >= TOLD_SHARE * total)
         yield (
             f"{wasted / 1e9:.3g} of {total / 1e9:.3g} GMAC never reach the output"
-            + (f": {modules} run, and what they compute is thrown away" if modules else "")
+            + (f", those of {modules}: what is computed there is thrown away" if modules else "")
         )
     if sized.fit is not None:
         yield f"its MACs are {sized.fit}"

@@ -420,3 +420,21 @@ def test_a_loss_that_trains_nothing_beside_one_that_does_is_named(network: type[
     assert isinstance(fine, Checked), fine
     assert isinstance(faulty, Faulty)
     assert "the loss SegmentationLoss reads the logits, which have no gradient in training" in faulty.reason
+
+
+class RunsForNothing(Pixelwise):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.auxiliary_head(image)
+        return super().forward(image)
+
+
+def test_modules_that_run_for_nothing_are_said() -> None:
+    network = list(check_cells(study(whole(RunsForNothing)), classes_of, *PX))[1]
+    assert isinstance(network, Checked), network
+    assert network.wasted == {"whole.auxiliary_head": 32 * 48 * 27 * 8}
+    assert any("GMAC never reach the output, those of whole.auxiliary_head:" in note for note in network.notes)
+    assert network.extrapolated == ""
