@@ -237,7 +237,7 @@ def _notes(sized: Sized) -> Iterator[str]:
         modules = ", ".join(idle.module for idle in sized.counts.idle() if idle.macs >= TOLD_SHARE * total)
         yield (
             f"{wasted / 1e9:.3g} of {total / 1e9:.3g} GMAC never reach the output"
-            + (f": {modules} run, and what they compute is thrown away" if modules else "")
+            + (f", those of {modules}: what is computed there is thrown away" if modules else "")
         )
     if sized.fit is not None:
         yield f"its MACs are {sized.fit}"

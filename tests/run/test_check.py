@@ -380,3 +380,21 @@ def test_the_audit_compares_the_right_cells_and_none_if_the_baseline_is_faulty()
     networks = [network for network in check_cells(checked_study, classes_of, *PX) if isinstance(network, Checked)]
     assert list(facts(checked_study, networks, *PX).variants) == ["part=one", "part=two"]
     assert facts(checked_study, networks[1:], *PX).variants == {}
+
+
+class RunsForNothing(Pixelwise):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.auxiliary_head(image)
+        return super().forward(image)
+
+
+def test_modules_that_run_for_nothing_are_said() -> None:
+    network = list(check_cells(study(whole(RunsForNothing)), classes_of, *PX))[1]
+    assert isinstance(network, Checked), network
+    assert network.wasted == {"whole.auxiliary_head": 32 * 48 * 27 * 8}
+    assert any("GMAC never reach the output, those of whole.auxiliary_head:" in note for note in network.notes)
+    assert network.extrapolated == ""

@@ -16,6 +16,7 @@ import importlib
 import inspect
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from bench.network.checkpoints.files import StateFileError, misfit, read_state
@@ -66,6 +67,8 @@ class SMP(nn.Module):
                 architecture, encoder, encoder_weights=None, classes=num_classes, **dict(options)
             )
         except Exception as error:
+            if torch.get_default_device().type == "meta":
+                raise  # an encoder may read values as it is built: it is built again with them, or raises again
             raise ChoiceError(
                 f"SMP(architecture={architecture!r}, encoder={encoder!r}): {' '.join(str(error).split())}; choose an "
                 "encoder that segmentation_models_pytorch.encoders.get_encoder_names() names, and options that its "

@@ -32,7 +32,7 @@ from bench.protocol.recipe import Recipe
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.forms import build
 from bench.records.measured import doubts
-from bench.run.stages import measure_cost
+from bench.run.cost import measure_cost
 from bench.study.source import load_study
 from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, unloaded
 
