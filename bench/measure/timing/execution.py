@@ -11,6 +11,7 @@ import functools
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -108,7 +109,10 @@ def prepared_call(model: SegModel, setting: Setting, device: torch.device, image
     image, *others = [given.to(device) for given in images] or [_batch(setting, device, model.num_classes)[0]]
     if setting.mode == "compile":
         return Prepared(partial(Forward, model, setting, device), image, device)
-    network = LogitsOnly(deployed(model, setting, device)).eval()
+    # A runtime outside of torch has no autocast: it takes weights in float32, and rounds them itself.
+    within_torch = setting.mode == "compile_max_autotune"
+    weights = setting if within_torch else replace(setting, precision="float32")
+    network = LogitsOnly(deployed(model, weights, device)).eval()
     calibration = others or [image]
     return Prepared(lambda: partial(logits_by(network, image, setting, device, calibration), image), image, device)
 
