@@ -73,6 +73,15 @@ def extras(session: nox.Session) -> None:
     session.run(python_with_cuda(session), "-m", "pytest", "-m", "extras", "-n", "0", *session.posargs, external=True)
 
 
+@nox.session(name="random-networks")
+def random_networks(session: nox.Session) -> None:
+    """Run `bench check` on 200 random networks of timm, transformers and segmentation_models_pytorch.
+
+    The arguments are those of tests/random_networks.py.
+    """
+    session.run(python_with_cuda(session), "tests/random_networks.py", *session.posargs, external=True)
+
+
 @nox.session
 def trackers(session: nox.Session) -> None:
     """Test runs that MLflow, W&B, Trackio and TensorBoard keep, with these packages; arguments go to pytest.

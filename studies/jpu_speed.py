@@ -7,6 +7,7 @@ at any time and run it again.
     bench speed studies/jpu_speed.py                in float32, one forward of one image
     bench run studies/jpu_speed.py --size gpu       with precisions and execution modes, MACs and memory
     bench run studies/jpu_speed.py --size cpu       with MACs and memory, for two CPU cores; bench plan says how long
+    bench run studies/jpu_speed.py --size cpu_modes does it survive a compiler? torch.compile, ONNX Runtime and OpenVINO
 """
 
 from itertools import product
@@ -85,25 +86,34 @@ STUDY = Study(
     ),
 )
 
+ON_CPU = STUDY.having(
+    factors=(HEADS, UPSAMPLING),
+    baseline={"head": "fcn", "upsampling": "dilated-8"},
+    published=(
+        Published("FastFCN", AGAINST, ROWS, {"backbone": "resnet50"}),
+        Published("mmsegmentation", AGAINST, TOOLBOX, {"backbone": "resnet50"}),
+    ),
+)
+TWO_HEADS = Factor(HEADS.name, {name: HEADS.levels[name] for name in ("fcn", "dual-attention")}, about=HEADS.about)
+
 SIZES = {
     "gpu": STUDY.having(
         stages=("cost", "speed"),
         recipe=STUDY.recipe.having(precision="bfloat16", crop_px=(512, 512), batch=8, cost_px=(1024, 2048)),
         speed=Speed(AGAINST, GPU_SETTINGS),
     ),
-    "cpu": STUDY.having(
+    "cpu": ON_CPU.having(
         stages=("cost", "speed"),
         recipe=STUDY.recipe.having(cost_px=(256, 256), latency_samples=20),
-        factors=(HEADS, UPSAMPLING),
-        baseline={"head": "fcn", "upsampling": "dilated-8"},
-        published=(
-            Published("FastFCN", AGAINST, ROWS, {"backbone": "resnet50"}),
-            Published("mmsegmentation", AGAINST, TOOLBOX, {"backbone": "resnet50"}),
-        ),
         speed=Speed(
             AGAINST,
             (Setting(height=256, width=256), Setting(height=512, width=512), LARGE),
             only={LARGE.name: {"head": "fcn"}},
         ),
+    ),
+    "cpu_modes": ON_CPU.having(
+        factors=(TWO_HEADS, UPSAMPLING),
+        published=(),
+        speed=Speed(AGAINST, (Setting(height=256, width=256),), modes=("eager", "compile", "onnxruntime", "openvino")),
     ),
 }

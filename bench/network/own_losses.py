@@ -34,11 +34,11 @@ def own_losses(network: Part[Any]) -> tuple[Part[Any], ...]:
         ChoiceError: for another network.
         StateFileError: if the folder of its weights has no configuration.
     """
-    choices = dict(network.choices)
-    if network.cls is not HuggingFace:
+    if not isinstance(network, Part) or network.cls is not HuggingFace:
         raise ChoiceError(
             f"own_losses({network!r}): expected a part of HuggingFace; give the losses of this one by hand"
         )
+    choices = dict(network.choices)
     entries = dict(_config(choices).entries)
     architecture = choices["architecture"]
     if architecture in POINTS:

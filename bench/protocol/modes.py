@@ -37,7 +37,8 @@ class ModeFacts:
     within_torch: bool = True
 
 
-ONNX = ("onnx", "onnxscript")
+ONNX, QUANTISER = ("onnx", "onnxscript"), "onnxruntime"
+INSTALL_ONNX = "pip install 'segbench[onnx]'"
 MODES: Mapping[Mode, ModeFacts] = {
     "eager": ModeFacts(TORCH),
     "compile": ModeFacts(TORCH),
@@ -45,13 +46,13 @@ MODES: Mapping[Mode, ModeFacts] = {
     "cuda_graph": ModeFacts({"cuda": TORCH["cuda"]}),
     "aot_inductor": ModeFacts({"cpu": ("float32",), "cuda": ("float32", "tf32")}),
     "onnxruntime": ModeFacts(
-        {"cpu": ("float32",), "cuda": ("float32", "tf32", "float16")},
+        {"cpu": ("float32", "int8_static", "int8_dynamic"), "cuda": ("float32", "tf32", "float16")},
         (*ONNX, "onnxruntime"),
-        "pip install 'segbench[onnx]'",
+        INSTALL_ONNX,
         within_torch=False,
     ),
     "openvino": ModeFacts(
-        {"cpu": ("float32", "bfloat16", "float16")},
+        {"cpu": ("float32", "bfloat16", "float16", "int8_static")},
         (*ONNX, "openvino"),
         "pip install 'segbench[openvino]'",
         within_torch=False,
@@ -87,6 +88,8 @@ def check_setting(setting: Setting, device_type: str) -> None:
             f"mode {mode!r} lays out feature maps by itself, so it has no memory format {setting.memory_format!r}; "
             "leave it contiguous"
         )
-    missing = [name for name in facts.packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ChoiceError(f"mode {mode!r} needs {joined(missing)}, not installed here; {facts.install}")
+    quantises = setting.precision.startswith("int8") and QUANTISER not in facts.packages
+    for packages, install in ((facts.packages, facts.install), ((QUANTISER,) if quantises else (), INSTALL_ONNX)):
+        missing = [name for name in packages if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ChoiceError(f"mode {mode!r} needs {joined(missing)}, not installed here; {install}")

@@ -20,6 +20,34 @@ from bench.records.record import Record, measured_by
 REMEDY = "delete it and run again"
 
 
+def paired(plan: Plan, records: Iterable[Record]) -> list[tuple[PlannedTrial, Record]]:
+    """The records of planned trials, each with its trial.
+
+    A record of a cost that several planned trials share is there for each of them, as if it were its own.
+    """
+    rows: dict[str, list[PlannedTrial]] = {}
+    for row in plan.trials:
+        rows.setdefault(row.key, []).append(row)
+    pairs = []
+    for record in records:
+        sharing = rows.get(record.planned_key, [])
+        is_one_of_them = any(row.variant == record.trial.variant for row in sharing)
+        pairs += (
+            [(row, _as_own(record, row)) for row in sharing]
+            if is_one_of_them
+            else [(row, record) for row in sharing[:1]]
+        )
+    return pairs
+
+
+def _as_own(record: Record, row: PlannedTrial) -> Record:
+    """A record that variants of the same network share, as that of one of them; recipes differ, and cost reads none."""
+    if row.stage != "cost" or record.trial.variant == row.variant:
+        return record
+    trial = {**record.trial.as_json(), "variant": row.variant, "levels": row.levels}
+    return record.having(trial=trial, choices={**record.choices.as_json(), "recipe": {}})
+
+
 def check_agreement(plan: Plan, records: Sequence[tuple[PlannedTrial, Record]]) -> None:
     """Compare records with their planned trials and with each other.
 

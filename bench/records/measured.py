@@ -62,6 +62,9 @@ class Measured(Form):
         return "; ".join(self.isolation.unknown) or "the record does not say"
 
 
+TOLD_SHARE = 0.01
+"""The share of the MACs from which on it is told that they never reach the output."""
+
 NOISY = 0.10
 """A timing whose quartiles lie further apart than this share of its median is kept, and marked."""
 
@@ -78,5 +81,12 @@ def doubts(measured: Measured, row: Mapping[str, Any]) -> list[str]:
         "peaks not measured": "peaks_problem",
     }
     missing = [f"{what}: {problem}" for what, name in problems.items() if (problem := getattr(measured, name, ""))]
+    missing += _unused(getattr(measured, "macs_wasted", {}), row.get("macs", 0.0))
     unsure = [maybe_not_alone(measured.maybe_not_alone)] if "latency_s" in row and measured.maybe_not_alone else []
     return [*measured.isolation.reasons, *unsure, *noisy, *missing]
+
+
+def _unused(wasted: Mapping[str, int], macs: float) -> list[str]:
+    """The line about MACs that run and never reach the output, where they are many."""
+    share = sum(wasted.values()) / macs if macs else 0.0
+    return [f"{share:.1%} of the MACs never reach the output: {', '.join(wasted)}"] if share >= TOLD_SHARE else []

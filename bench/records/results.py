@@ -19,7 +19,7 @@ import pandas as pd
 
 from bench.protocol.columns import COLUMNS, META, Column, column
 from bench.protocol.scores import iou
-from bench.records.agreement import check_agreement
+from bench.records.agreement import check_agreement, paired
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import no_collection
 from bench.records.measured import Measured, doubts
@@ -75,6 +75,11 @@ class Results:
         """The measured columns: :data:`~bench.protocol.columns.COLUMNS` and those that the recipe adds."""
         names = dict.fromkeys(name for _, derived in self._rows for name in derived)
         return {**COLUMNS, **{name: column(name) for name in names if name not in COLUMNS}}
+
+    @cached_property
+    def files(self) -> list[Record]:
+        """The records of planned trials as files, each once, also where several variants share the record of a cost."""
+        return list({record.file_name: record for record in self.records}.values())
 
     def planned(self, stage: str) -> dict[str, int]:
         """Variant -> the number of its planned trials of a stage."""
@@ -142,16 +147,16 @@ class Results:
     @cached_property
     def _rows(self) -> list[tuple[dict[str, Any], dict[str, float]]]:
         """The facts and levels of each trial, and the measured columns of a quality or cost trial."""
-        by_trial: dict[str, list[Record]] = {}
+        by_trial: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
-            by_trial.setdefault(record.planned_key, []).append(record)
+            by_trial.setdefault((record.planned_key, record.trial.variant), []).append(record)
         nothing: list[Record | None] = [None]
         with no_collection():
             derived = self._derived()
             return [
                 _row(trial, record, derived.get(record.key, {}) if record else {}, self.plan.name)
                 for trial in self.plan.trials
-                for record in by_trial.get(trial.key, nothing)
+                for record in by_trial.get((trial.key, trial.variant), nothing)
             ]
 
     def _derived(self) -> dict[str, dict[str, float]]:
@@ -234,13 +239,12 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     plan = read_plan(folder)
-    planned = {trial.key: trial for trial in plan.trials}
-    order = {key: position for position, key in enumerate(planned)}
+    order = {id(row): position for position, row in enumerate(plan.trials)}
     all_records = read_all(folder / "records")
-    keyed = [(record.planned_key, record) for record in all_records]
-    current = sorted(((key, record) for key, record in keyed if key in planned), key=lambda pair: order[pair[0]])
-    check_agreement(plan, [(planned[key], record) for key, record in current])
-    stale = tuple(record for key, record in keyed if key not in planned)
+    current = sorted(paired(plan, all_records), key=lambda pair: order[id(pair[0])])
+    check_agreement(plan, current)
+    planned = {row.key for row in plan.trials}
+    stale = tuple(record for record in all_records if record.planned_key not in planned)
     return Results(plan, tuple(record for _, record in current), stale=stale, folder=folder)
 
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from bench.measure.cost.counts import parameters
 from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.layers import WiringError
-from bench.network.model import CONVENTIONS, SegModel, Variant
+from bench.network.model import CONVENTIONS, Output, SegModel, Variant
 from bench.network.shapes_alone import from_shapes
 from bench.network.wiring import unread, unread_line, watch
 from bench.parts import BenchError, ChoiceError
 from bench.records.forms import build
+from bench.records.measured import TOLD_SHARE
 from bench.records.plan.audit import Audit
 from bench.run.processes.stopping import Stopped
 from bench.study.cells import Cell
@@ -30,9 +32,6 @@ from bench.training.augment.possible import unfilled_crop, unreachable_share
 from bench.training.optimiser import parameter_groups, slot_of
 
 log = logging.getLogger("bench.run.check")
-
-TOLD_SHARE = 0.01
-"""The share of a network's multiply-accumulates from which on it is told that they never reach the output."""
 
 SMALL_CROP_PX, SMALL_STEP_PX = 128, 32
 """The side, plus the crop's remainder by the step, of the crop at which the loss of a network with values is taken."""
@@ -212,7 +211,7 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
                 )
             wirings.add(model, loss)
         else:
-            with torch.no_grad():  # numbers take time and memory, so there is no graph to read
+            with saved_tensors_hooks(lambda tensor: None, lambda kept: kept):  # numbers take memory, so none is kept
                 _loss_of_values(model, cell.recipe.crop_px)
             wirings.add(model, None)
     sized = count_at(model, *px)
@@ -239,7 +238,7 @@ def _notes(sized: Sized) -> Iterator[str]:
         modules = ", ".join(idle.module for idle in sized.counts.idle() if idle.macs >= TOLD_SHARE * total)
         yield (
             f"{wasted / 1e9:.3g} of {total / 1e9:.3g} GMAC never reach the output"
-            + (f": {modules} run, and what they compute is thrown away" if modules else "")
+            + (f", those of {modules}: what is computed there is thrown away" if modules else "")
         )
     if sized.fit is not None:
         yield f"its MACs are {sized.fit}"
@@ -331,4 +330,21 @@ def _loss(model: SegModel, px: tuple[int, int]) -> Tensor:
                 raise WiringError(
                     f"the loss {part.cls.__name__} returns {form}; it must return one number, a mean or sum"
                 )
+        _refuse_idle(model, output, terms)
         return torch.stack(terms).sum()
+
+
+def _refuse_idle(model: SegModel, output: Output, terms: Sequence[Tensor]) -> None:
+    """Refuse a loss that reads logits without a gradient beside side outputs that have one, as it would train nothing.
+
+    Raises:
+        WiringError: for such a loss of a whole network.
+    """
+    if model.variant.whole is None or output.logits.requires_grad:
+        return
+    for part, term in zip(model.variant.losses, terms, strict=True):
+        if not term.requires_grad and any(side.requires_grad for side in output.aux.values()):
+            raise WiringError(
+                f"the loss {part.cls.__name__} reads the logits, which have no gradient in training, so it trains "
+                "nothing; take the losses of the side outputs, such as own_losses(network), alone"
+            )

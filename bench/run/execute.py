@@ -21,6 +21,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.protocol.setting import Stage
@@ -186,7 +187,6 @@ class _Batches:
         tuner = tune.Tuner(
             tune.with_resources(work, dict(request)),
             param_space={
-                "trial": tune.grid_search([self._claimed(trial, machine, before) for trial in trials]),
                 "folder": str(self.folder.resolve()),
                 "machine": asdict(machine),
                 "handling": handling.as_values(),
@@ -196,6 +196,8 @@ class _Batches:
                 "run": self.run,
             },
             tune_config=tune.TuneConfig(
+                search_alg=_InOrder([{"trial": self._claimed(trial, machine, before)} for trial in trials]),
+                num_samples=len(trials),
                 # A reused process saves seconds of start-up, but a cost or speed trial needs a process of its own.
                 reuse_actors=not is_timing,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -256,6 +258,27 @@ class _Batches:
         The class of a cluster's node is not known before, and a timing of any counts there.
         """
         return trial.key if self.resources.address is not None else record_key(trial, machine)
+
+
+class _InOrder(Searcher):
+    """The trials of a batch as Tune asks for them. Its own grid would copy the list of all of them for each one.
+
+    Args:
+        values: the values that each trial has besides those that all of them have.
+    """
+
+    def __init__(self, values: Sequence[dict[str, Any]]) -> None:
+        super().__init__()
+        self._left = iter(values)
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        return next(self._left)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Save nothing, as Tune's restore is not used."""
 
 
 def _desk(folder: Path, run: str) -> Any:

@@ -10,11 +10,12 @@ import importlib.util
 import random
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -83,13 +84,31 @@ def _same_draws() -> Iterator[None]:
 def module_names(path: Path) -> tuple[str, ...]:
     """The names under which a study's file is imported in this process; none if it is not."""
     path = path.resolve()
-    file_name = path.name  # there are thousands of modules
-    return tuple(name for name, module in list(sys.modules.items()) if _is_of(module, path, file_name))
+    ending = path.name  # there are thousands of modules
+    return tuple(
+        name
+        for name, (_, file) in modules_with_files().items()
+        if file.endswith(ending) and Path(file).resolve() == path
+    )
 
 
-def _is_of(module: ModuleType, path: Path, file_name: str) -> bool:
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and file.endswith(file_name) and Path(file).resolve() == path
+def modules_with_files() -> Mapping[str, tuple[ModuleType, str]]:
+    """Name -> module and its file, for every module of this process that has one.
+
+    Thousands of modules take milliseconds, so they are looked through again only once one has come or gone.
+    """
+    if sys.modules != _Looked.through:
+        _Looked.through = dict(sys.modules)
+        files = ((name, module, getattr(module, "__file__", None)) for name, module in _Looked.through.items())
+        _Looked.found = {name: (module, file) for name, module, file in files if isinstance(file, str)}
+    return _Looked.found
+
+
+class _Looked:
+    """The modules that were looked through last, and those of them that have a file."""
+
+    through: ClassVar[dict[str, ModuleType]] = {}
+    found: ClassVar[dict[str, tuple[ModuleType, str]]] = {}
 
 
 def _import_root(path: Path) -> Path:
@@ -166,7 +185,7 @@ def _spec_of(name: str) -> ModuleSpec | None:
 
 
 def _imported(name: str, path: Path) -> ModuleType:
-    if name in sys.modules and not _is_of(sys.modules[name], path, path.name):
+    if name in sys.modules and name not in module_names(path):
         del sys.modules[name]  # a study of another folder
     return importlib.import_module(name)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.timings import Sweep, limits, parse_bytes, parse_levels, question, scheduled, speed
+from bench.cli.timings import Modes, Sweep, limits, parse_bytes, parse_levels, question, scheduled, speed
 from bench.evidence import speedups
 from bench.parts import ChoiceError
 from bench.protocol.setting import Setting
 from bench.records import results as records
 from bench.records.files import with_digest
+from bench.records.speed import MeasuredSpeed
 from bench.run.environment import Machine
 from bench.run.limits import Attempt, LimitError, Question
 from bench.run.resources import here
@@ -74,6 +75,74 @@ def test_a_speed_trial_runs_like_any_other_and_leaves_samples_of_both_sides(
     assert record.key.startswith(f"{schedule.trials[0].key}-")
     [row] = speedups.frame(records.load(schedule.folder)).to_dict("records")
     assert (row["variant"], row["status"], row["isolated"]) == ("neck=on", "done", measured["isolated"])
+
+
+def test_another_precision_is_compared_with_eager_torch_and_says_that_it_changes_the_answer(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    schedule = plan_of(tiny_study(), tmp_path, replace(SWEEP, px=("64x64",), batch=(1,), precision=("bfloat16",)))
+    write_plan(schedule, "bench speed tiny.py")
+    measured = run(schedule.trials[0], schedule.folder, Machine("cpu", 1)).measured
+    assert isinstance(measured, MeasuredSpeed)
+    assert measured.prepared_s == {}
+    assert {side: apart.max_abs > 1e-4 * apart.largest for side, apart in measured.difference.items()} == {
+        "ours": True, "against": True
+    }  # fmt: skip
+    [row] = speedups.frame(records.load(schedule.folder)).to_dict("records")
+    assert row["difference"] == measured.difference["ours"].max_abs
+
+
+def test_modes_alone_make_the_studys_own_comparisons_in_each_of_them(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tiny_study()
+    asked = (
+        'speed=Speed({"neck": "off"}, tuple(Setting(height=32, width=32, mode=mode) for mode in ("eager", "compile")))'
+    )
+    path.write_text(
+        path.read_text().replace(
+            "\nSTUDY = Study(", f"\nfrom bench import Setting, Speed\nSTUDY = Study({asked}, stages=('speed',), "
+        )
+    )
+    schedule = scheduled(Source(str(path)), Modes(("compile", "compile_max_autotune")), tmp_path, 1, 0)
+    names = [trial.setting and trial.setting.name for trial in schedule.trials]
+    assert names == ["32x32 compile", "32x32 compile_max_autotune"]
+    assert schedule.folder.name == "tiny-speed"
+    with pytest.raises(ChoiceError, match="mode='fast'"):
+        scheduled(Source(str(path)), Modes(("fast",)), tmp_path, 1, 0)
+
+
+UNEXPORTABLE = """
+class Branching(FCNHead):
+    def forward(self, features, boundary=None, *, with_aux=False):
+        logits, aux = super().forward(features, boundary, with_aux=with_aux)
+        return (logits * 2 if float(logits.sum()) > 0 else logits), aux
+"""
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")  # the packages warn of deprecations
+def test_a_network_that_a_mode_cannot_prepare_fails_in_one_line_and_others_are_timed(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tiny_study()
+    path.write_text(
+        path.read_text()
+        .replace("\nSTUDY = Study(", f"{UNEXPORTABLE}\nSTUDY = Study(")
+        .replace('"on": change(', '"branching": change(head=part(Branching, width=8)), "on": change(')
+    )
+    sweep = replace(SWEEP, px=("32x32",), batch=(1,), mode=("openvino",))
+    schedule = plan_of(path, tmp_path, sweep)
+    write_plan(schedule, "bench speed tiny.py")
+    found = {trial.variant: run(trial, schedule.folder, Machine("cpu", 1)) for trial in schedule.trials}
+    assert {variant: record.status for variant, record in found.items()} == {
+        "neck=branching": "failed", "neck=on": "done"
+    }  # fmt: skip
+    reason = found["neck=branching"].outcome.reason
+    assert reason is not None
+    assert reason.startswith("PreparationError: the export to ONNX failed: ")
+    assert "\n" not in reason
+    assert "openvino" in found["neck=on"].environment.bench
 
 
 def test_a_finished_comparison_is_printed_and_not_run_again(

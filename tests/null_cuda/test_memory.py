@@ -12,8 +12,9 @@ from bench.measure.cost.memory import inference_memory, training_memory
 from bench.network.model import SegModel, Variant
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting
+from bench.run.cost import measure_cost
 from bench.run.outcomes.progress import Event
-from bench.run.stages import measure_cost, measure_quality, measure_speed
+from bench.run.stages import measure_quality, measure_speed
 from tests.null_cuda.device import GPU, memory_in_use
 from tests.null_cuda.networks import CLASSES, KEPT, LEAKING, PLAIN, VARIANTS, recipe
 

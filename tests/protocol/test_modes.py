@@ -32,7 +32,7 @@ def every_package(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"mode": "tensorrt"}, "cpu", "'tensorrt' needs a CUDA device"),
         ({"mode": "openvino"}, "cuda", "'openvino' needs a CPU device"),
         ({"mode": "onnxruntime", "precision": "bfloat16"}, "cpu", "no precision 'bfloat16' on 'cpu'; use float32"),
-        ({"precision": "int8_static"}, "cpu", "use float32, bfloat16 or float16$"),
+        ({"precision": "int8_static"}, "cpu", "or mode onnxruntime or openvino$"),
         ({"mode": "compile", "precision": "int8_static"}, "cuda", "use float32, tf32, bfloat16 or float16$"),
         ({"mode": "onnxruntime", "memory_format": "channels_last"}, "cpu", "leave it contiguous"),
     ],
@@ -55,6 +55,10 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else name)
     with pytest.raises(ChoiceError, match=r"needs openvino, not installed here; pip install 'segbench\[openvino\]'"):
         check_setting(setting(mode="openvino"), "cpu")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else name)
+    check_setting(setting(mode="openvino"), "cpu")
+    with pytest.raises(ChoiceError, match=r"needs onnxruntime, not installed here; pip install 'segbench\[onnx\]'"):
+        check_setting(setting(mode="openvino", precision="int8_static"), "cpu")
 
 
 @pytest.mark.parametrize("mode", [mode for mode in get_args(Mode) if mode not in ("eager", "compile")])

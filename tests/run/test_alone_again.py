@@ -63,10 +63,12 @@ class PretendedTuner:
     ) -> PretendedTuner:
         self.at_once.append(tune_config.max_concurrent_trials)
         self.request, self.config, (self.watch,) = request, param_space, run_config.callbacks
+        self.search, self.count = tune_config.search_alg, tune_config.num_samples
         return self
 
     def fit(self) -> None:
-        for values in self.config["trial"]["grid_search"]:
+        for _ in range(self.count):
+            values = self.search.suggest("")["trial"]
             tuned = SimpleNamespace(config={**self.config, "trial": values})
             trial = trial_of({name: value for name, value in values.items() if name not in ("claim", "before")})
             share = self.config["handling"]["gpu_share"]

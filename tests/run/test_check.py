@@ -380,3 +380,61 @@ def test_the_audit_compares_the_right_cells_and_none_if_the_baseline_is_faulty()
     networks = [network for network in check_cells(checked_study, classes_of, *PX) if isinstance(network, Checked)]
     assert list(facts(checked_study, networks, *PX).variants) == ["part=one", "part=two"]
     assert facts(checked_study, networks[1:], *PX).variants == {}
+
+
+class QueriesAlone(nn.Module):
+    """A whole network whose logits have no gradient in training, but whose side output has one."""
+
+    has_side_outputs = True
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.classify = nn.Conv2d(3, num_classes, 1)
+
+    def forward(self, image: Tensor, *, with_aux: bool = False):
+        logits = self.classify(image)
+        return (logits.detach(), {"own": logits}) if with_aux else logits
+
+
+class QueriesOfValues(QueriesAlone):
+    """The same, with a forward that reads a value, so that it is not computed from shapes alone."""
+
+    def forward(self, image: Tensor, *, with_aux: bool = False):
+        return super().forward(image * (1 + bool(image.sum() > 0)), with_aux=with_aux)
+
+
+@pytest.mark.parametrize("network", [QueriesAlone, QueriesOfValues])
+def test_a_loss_that_trains_nothing_beside_one_that_does_is_named(network: type[nn.Module]) -> None:
+    own = (part(AuxiliaryLoss, outputs=("own",)),)
+    base = Variant(whole=part(network), losses=own)
+    levels = {"own": change(), "mixed": change(losses=(*own, part(SegmentationLoss)))}
+    mixed = Study(
+        name="mixed",
+        question="Which losses train?",
+        base=base,
+        factors=(Factor("loss", levels),),
+        baseline={"loss": "own"},
+        recipe=Recipe(data=part(Synthetic), crop_px=PX, iterations=1, batch=2),
+    )
+    fine, faulty = check_cells(mixed, lambda cell: CLASSES, *PX)
+    assert isinstance(fine, Checked), fine
+    assert isinstance(faulty, Faulty)
+    assert "the loss SegmentationLoss reads the logits, which have no gradient in training" in faulty.reason
+
+
+class RunsForNothing(Pixelwise):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.auxiliary_head(image)
+        return super().forward(image)
+
+
+def test_modules_that_run_for_nothing_are_said() -> None:
+    network = list(check_cells(study(whole(RunsForNothing)), classes_of, *PX))[1]
+    assert isinstance(network, Checked), network
+    assert network.wasted == {"whole.auxiliary_head": 32 * 48 * 27 * 8}
+    assert any("GMAC never reach the output, those of whole.auxiliary_head:" in note for note in network.notes)
+    assert network.extrapolated == ""

@@ -169,7 +169,7 @@ def test_a_training_step_that_does_not_fit_leaves_the_other_costs(
     def exhaust(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
-    monkeypatch.setattr("bench.run.stages.training_memory", exhaust)
+    monkeypatch.setattr("bench.run.cost.training_memory", exhaust)
     record = run(of(plan, "cost"), plan.folder, MACHINE)
     assert (record.status, record.outcome.reason) == ("done", None)
     measured = record.measured
@@ -195,7 +195,7 @@ def test_an_error_of_a_training_step_other_than_memory_fails_the_trial(
     def fail(*_: object) -> None:
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr("bench.run.stages.training_memory", fail)
+    monkeypatch.setattr("bench.run.cost.training_memory", fail)
     record = run(of(plan, "cost"), plan.folder, MACHINE)
     assert (record.status, record.outcome.reason) == ("failed", "RuntimeError: shapes do not fit")
 

@@ -123,6 +123,7 @@ class PlanDocument(Document):
         folder: the results folder.
         cells: the number of cells that are run.
         trials: every planned trial.
+        same_cost: variant -> the other variants whose cost its trial measures too, since their network is the same.
         done: the number of trials that are not left.
         left: the number of trials that a run would run.
         excluded: the cells that are not run.
@@ -145,6 +146,7 @@ class PlanDocument(Document):
     folder: str
     cells: int
     trials: list[TrialState]
+    same_cost: dict[str, list[str]]
     done: int
     left: int
     excluded: list[LeftOut]

@@ -13,13 +13,15 @@ from bench.cli.documents.plan import DiskNeed, PlanDocument, Time, TrialState
 from bench.cli.trials.notices import print_aliases, print_excluded, print_faulty
 from bench.cli.trials.rounds import in_words
 from bench.data.decoded.shelf import Shelf
-from bench.protocol.words import bytes_in_words, plural
+from bench.protocol.words import bytes_in_words, first_few, plural
 from bench.run.schedule.schedule import Schedule
 
 MOST_LISTED = 300
 """The most trials that a plan lists without --all; of a larger one, the first :data:`FIRST_LISTED`, and those that are
 faulty or run again."""
 FIRST_LISTED = 50
+MOST_NAMED = 5
+"""The most networks that a line about shared costs names."""
 
 
 def most_told(schedule: Schedule, *, whole: bool) -> int | None:
@@ -89,6 +91,9 @@ def _lines(plan: PlanDocument) -> Iterator[str]:
         yield from (f"  {note}" for note in plan.notes)
     if plan.rounds is not None:
         yield in_words(plan.rounds)
+    if plan.same_cost:
+        shared = [f"{variant} for {', '.join(others)}" for variant, others in plan.same_cost.items()]
+        yield f"The same networks, whose cost is measured once: {first_few(shared, MOST_NAMED, '; ')}."
     yield f"{plan.done} of {plan.done + plan.left} trials done, {plan.left} to run."
     if plan.not_built:
         yield f"Not built to look for faults: {plan.not_built} of {plan.cells} networks; bench check builds all."

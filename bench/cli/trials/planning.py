@@ -130,6 +130,7 @@ def plan_of(
         folder=str(schedule.folder),
         cells=len(study.cells()),
         trials=_states(schedule, again, len(schedule.trials) if most is None else most),
+        same_cost={variant: list(others) for variant, others in schedule.same_cost.items()},
         done=len(schedule.trials) - len(todo),
         left=len(todo),
         excluded=[LeftOut(variant=cell.name, reason=cell.reason) for cell in study.excluded()],

@@ -30,7 +30,7 @@ from bench.run.schedule.schedule import RETRIES, Schedule
 from bench.run.sharing.mirror import Mirror
 from bench.run.sharing.others import seen
 from bench.run.sharing.shares import Share
-from bench.run.store import remove_unfinished
+from bench.run.store import remove_unfinished, storing
 from bench.run.tracking.tracker import RunFacts, Tracker
 from bench.run.tracking.tracking import Tracking
 from bench.run.tracking.values import parameters_of
@@ -130,7 +130,7 @@ def run(
             error.obeyed()
             stopped = error
         complete = _say_open(schedule, chosen, console)  # before the report, so that it is printed even if that fails
-        with locked(schedule.folder, presence.run):
+        with storing(schedule.folder), locked(schedule.folder, presence.run):
             if others := presence.leave():
                 console.print(f"The run that ends last writes the report. At work: {', '.join(others)}", soft_wrap=True)
             elif stopped is not None and share is not None:

@@ -49,7 +49,7 @@ def trial(
     """
     console = console_for_people()
     name = schedule.study.cell(variant).name
-    chosen = next((t for t in schedule.trials if (t.variant, t.stage) == (name, stage)), None)
+    chosen = next((t for t in schedule.trials if t.stage == stage and name in schedule.variants_of(t)), None)
     if chosen is None:
         raise StudyError(
             f"no {stage!r} trial of {name}: it is excluded, or the stage is none of {schedule.study.stages}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.records.agreement import check_agreement
+from bench.records.agreement import check_agreement, paired
 from bench.records.files import RecordError
 from bench.records.plan.plan import Plan, PlannedTrial, read_plan
 from bench.records.record import AnyMeasured, Record, TrialFacts, measured_by, read, record_files
@@ -83,9 +83,13 @@ def side(text: str) -> Side:
         raise RecordError(
             f"{text} has no record{hint}; {folder} has those of {_sources(record for _, record in all_records)}"
         )
-    planned = {trial.key: trial for trial in plan.trials}
-    check_agreement(plan, [(planned[r.planned_key], r) for _, r in chosen if r.planned_key in planned])
-    return Side(text, plan, tuple(_one_each(chosen, set(planned))))
+    pairs = paired(plan, (record for _, record in chosen))
+    check_agreement(plan, pairs)
+    of_file: dict[str, list[Record]] = {}
+    for _, record in pairs:
+        of_file.setdefault(record.file_name, []).append(record)
+    candidates = [(name, own) for name, record in chosen for own in of_file.get(record.file_name, [record])]
+    return Side(text, plan, tuple(_one_each(candidates, {trial.key for trial in plan.trials})))
 
 
 def _is_of(record: Record, commit: str | None, host: str | None) -> bool:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from bench.measure.cost.activations import watched_saves, within
 from bench.measure.cost.shapes import deployed
 from bench.measure.cost.whole.reach import Counts
+from bench.measure.cost.whole.saves import followed_saves
 from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import autocast, switches
@@ -187,12 +189,13 @@ def shown_modules(model: SegModel, depth: int) -> dict[str, int]:
 def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, width: int) -> Mapping[str, int]:
     """Module -> bytes that autograd saves in one training forward with its losses, float32, from shapes alone.
 
-    Only a network whose forward looks at values, or has an operator without a rule for shapes, is computed.
+    Only a network whose forward looks at values, or has an operator without a rule for shapes, is computed; for a whole
+    one, few images of small sizes are, and the bytes are followed from these.
     """
 
-    def saved(model: SegModel) -> Mapping[str, int]:
+    def saved(model: SegModel, batch: int, height: int, width: int) -> Mapping[str, int]:
         with next(model.parameters(), torch.empty(0)).device:
-            image, label = torch.empty(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.long)
+            image, label = torch.zeros(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.long)
             losses = [part.build(num_classes) for part in variant.losses]
             with watched_saves(model.train(), (image, label)) as bytes_of:
                 output = model(image, with_aux=True)
@@ -200,7 +203,12 @@ def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, 
             del kept
         return bytes_of
 
-    return from_shapes(lambda: SegModel(variant, num_classes), saved)
+    def computed(model: SegModel) -> Mapping[str, int]:
+        if variant.whole is None or next(model.parameters(), torch.empty(0)).is_meta:
+            return saved(model, batch, height, width)
+        return followed_saves(partial(saved, model), batch, height, width)
+
+    return from_shapes(lambda: SegModel(variant, num_classes), computed)
 
 
 def time_modules(

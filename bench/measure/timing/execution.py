@@ -10,7 +10,8 @@ import contextlib
 import functools
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -91,19 +92,29 @@ def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Cal
     return _captured(forward) if setting.mode == "cuda_graph" else forward
 
 
-def prepared_call(model: SegModel, setting: Setting, device: torch.device) -> Prepared:
+def prepared_call(model: SegModel, setting: Setting, device: torch.device, images: Sequence[Tensor] = ()) -> Prepared:
     """A call of one forward that a compiler or another runtime computes, prepared and called once.
+
+    Args:
+        model: the network.
+        setting: the conditions.
+        device: the device.
+        images: the batch ``N 3 H W`` to time, and others to calibrate ``int8_static`` with; by default random numbers.
 
     Raises:
         ChoiceError: if the mode does not run here.
         PreparationError: for a network that the mode cannot prepare.
     """
     check_setting(setting, device.type)
+    image, *others = [given.to(device) for given in images] or [_batch(setting, device, model.num_classes)[0]]
     if setting.mode == "compile":
-        return Prepared(partial(Forward, model, setting, device), device)
-    network = LogitsOnly(deployed(model, setting, device)).eval()
-    image, _ = _batch(setting, device, model.num_classes)
-    return Prepared(lambda: partial(logits_by(network, image, setting, device), image), device)
+        return Prepared(partial(Forward, model, setting, device), image, device)
+    # A runtime outside of torch has no autocast: it takes weights in float32, and rounds them itself.
+    within_torch = setting.mode == "compile_max_autotune"
+    weights = setting if within_torch else replace(setting, precision="float32")
+    network = LogitsOnly(deployed(model, weights, device)).eval()
+    calibration = others or [image]
+    return Prepared(lambda: partial(logits_by(network, image, setting, device, calibration), image), image, device)
 
 
 class Forward:

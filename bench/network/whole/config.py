@@ -74,9 +74,7 @@ def hub_config_of(path: str | Path) -> HubConfig:
         raise ChoiceError(f"{file} cannot be read: {error}; name a config.json of the hub, or its folder") from error
     if not isinstance(content, dict):
         raise ChoiceError(f"{file} holds no JSON object; name a config.json of the hub, or its folder")
-    kept = _of_the_network(content)
-    kept.pop("model_type", None)  # what the architecture says
-    return HubConfig(_frozen_entries(kept), of_file=True)
+    return HubConfig(_frozen_entries(_of_the_network(content)), of_file=True)
 
 
 def merged(base: HubConfig, changes: HubConfig) -> HubConfig:

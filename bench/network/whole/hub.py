@@ -56,14 +56,39 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
     """
     entries = config.as_json()
     cls = class_of(library, family.config)
+    if (kind := entries.pop("model_type", cls.model_type)) != cls.model_type:
+        raise ChoiceError(
+            f"{family.config}: the configuration is of a network with the model_type {kind!r}, not "
+            f"{cls.model_type!r}; choose the architecture of the configuration"
+        )
     entries = {**family.defaults(entries), **entries}
     inner = entries.get("backbone_config")
+    if family.has_backbone and isinstance(inner, dict) and "model_type" not in inner:
+        raise ChoiceError(
+            f"{family.config}: backbone_config has no model_type; give the name that transformers has for the "
+            "backbone, such as hub_config(model_type='swin', …)"
+        )
     if family.has_backbone and isinstance(inner, dict) and not {"out_features", "out_indices"} & set(inner):
         inner["out_features"] = [f"stage{index + 1}" for index in range(len(inner.get("depths", range(4))))]
     try:
         return cls(**entries, num_labels=num_classes)
     except Exception as error:
         raise ChoiceError(f"{family.config} refuses the configuration: {in_one_line(error)}") from error
+
+
+def random_network(cls: Any, config: Any) -> Any:
+    """A network with random weights.
+
+    Raises:
+        ChoiceError: if entries that the configuration took do not make a network, such as two depths for four stages.
+    """
+    try:
+        return cls(config)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ChoiceError(
+            f"{cls.__name__} cannot be built from this configuration ({type(error).__name__}: {in_one_line(error)}); "
+            "give entries that fit each other, such as as many depths as hidden_sizes and num_attention_heads"
+        ) from error
 
 
 def refuse_unknown(library: Any, family: Family, config: HubConfig) -> None:
@@ -146,7 +171,7 @@ def loaded(cls: Any, config: Any, folder: str, sha256: str, classifiers: tuple[s
                 local_files_only=True,
                 use_safetensors=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, _corrupt()) as error:
             raise StateFileError(f"the weights in {folder} cannot be loaded: {in_one_line(error)}") from error
     others = {name: (tuple(got), tuple(wanted)) for name, got, wanted in told["mismatched_keys"]}
     of_classes = {
@@ -165,6 +190,11 @@ def loaded(cls: Any, config: Any, folder: str, sha256: str, classifiers: tuple[s
         )
     log.info("%s: loaded; of another number of classes, so left random: %s", folder, sorted(of_classes) or "none")
     return network
+
+
+def _corrupt() -> type[Exception]:
+    error: type[Exception] = importlib.import_module("safetensors").SafetensorError
+    return error
 
 
 def checksum(folder: str) -> str:

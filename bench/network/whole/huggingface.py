@@ -23,7 +23,15 @@ from bench.network.normalisation import renormalisation
 from bench.network.whole.config import HubConfig, merged
 from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
-from bench.network.whole.hub import built_config, class_of, folder_config, loaded, refuse_unknown, transformers
+from bench.network.whole.hub import (
+    built_config,
+    class_of,
+    folder_config,
+    loaded,
+    random_network,
+    refuse_unknown,
+    transformers,
+)
 
 
 class HuggingFace(nn.Module):
@@ -68,7 +76,7 @@ class HuggingFace(nn.Module):
         if weights is not None and weights_sha256 is not None and with_values:
             self.network: Any = loaded(cls, made, weights, weights_sha256, self.family.classifiers)
         else:
-            self.network = cls(made)
+            self.network = random_network(cls, made)
         self.family.prepare(self.network)
         self.multiple_px = self.family.multiple_px(made)
         self.scale: Tensor | None

@@ -16,12 +16,23 @@ import importlib
 import inspect
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from bench.network.checkpoints.files import StateFileError, misfit, read_state
 from bench.network.checkpoints.verified import check_weights_choice, verified_file
 from bench.network.whole.frame import Frame
 from bench.parts import BenchError, ChoiceError, nearest
+
+REFUSED = {
+    "classes": "the data decide it by their classes",
+    "in_channels": "images have three channels",
+    "activation": "the losses and the tests take logits",
+    "aux_params": "the network gives logits alone",
+    "encoder_name": "it is SMP's encoder",
+    "encoder_weights": "they are SMP's weights",
+}
+"""Keywords of the library that are no options here -> the reason."""
 
 
 class SMP(nn.Module):
@@ -58,6 +69,9 @@ class SMP(nn.Module):
         check_weights_choice("SMP", weights, weights_sha256)
         library = _library()
         known = inspect.signature(getattr(library, architecture)).parameters
+        for name, _ in options:
+            if name in REFUSED:
+                raise ChoiceError(f"SMP has no option {name!r}: {REFUSED[name]}, so leave it out")
         for name, _ in options:  # keywords that the architecture does not have are for timm, and else ignored
             if name not in known and not encoder.startswith("tu-"):
                 raise ChoiceError(f"SMP(architecture={architecture!r}) has no option {name!r}{nearest(name, known)}")
@@ -66,6 +80,8 @@ class SMP(nn.Module):
                 architecture, encoder, encoder_weights=None, classes=num_classes, **dict(options)
             )
         except Exception as error:
+            if torch.get_default_device().type == "meta":
+                raise  # an encoder may read values as it is built: it is built again with them, or raises again
             raise ChoiceError(
                 f"SMP(architecture={architecture!r}, encoder={encoder!r}): {' '.join(str(error).split())}; choose an "
                 "encoder that segmentation_models_pytorch.encoders.get_encoder_names() names, and options that its "

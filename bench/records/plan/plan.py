@@ -70,6 +70,10 @@ class PlannedTrial(Form):
                 raise ValueError("a speed trial has another side: against")
         return self
 
+    def shares_cost_with(self, other: PlannedTrial) -> bool:
+        """True if one measurement can be that of both: the cost of variants with the same network."""
+        return self.stage == other.stage == "cost" and self.variant != other.variant
+
 
 class PublishedRows(Form):
     """The published rows that are counterparts of a study's variants.
@@ -102,7 +106,7 @@ class Plan(Form):
         other_data: variant -> its data set, for the variants that have another than the baseline.
         evaluated: variant -> the digest of the images and labels that it is evaluated on, where they may differ.
         command: the command that wrote the plan.
-        trials: every planned trial, and those left out.
+        trials: every planned trial, and those left out. The cost of variants with the same network has one key.
         folder: the name of the results folder.
         size: the study's size that was chosen, where it has several.
         final: whether the test split is evaluated.
@@ -179,14 +183,15 @@ class Plan(Form):
             if any(pairs.get(other) == level for level, other in pairs.items()):
                 raise ValueError(f"against has two levels of {reprlib.repr(factor)} both ways round")
         self._check_levels("baseline_levels", self.baseline_levels)
-        keys = set()
+        seen: dict[str, dict[str, PlannedTrial]] = {}
         for index, trial in enumerate(self.trials):
             self._check_levels(f"trials.{index}", trial.levels)
             if trial.stage not in self.stages:
                 raise ValueError(f"trials.{index} is of the stage {trial.stage}, which stages lacks")
-            if not trial.excluded and trial.key in keys:
+            others = seen.setdefault(trial.key, {})
+            if not trial.excluded and not all(trial.shares_cost_with(other) for other in others.values()):
                 raise ValueError(f"two trials have the key {reprlib.repr(trial.key)}")
-            keys.add(trial.key)
+            others[trial.variant] = trial
         self._check_variants()
         return self
 

@@ -118,7 +118,7 @@ def _design(evidence: Evidence) -> Iterable[str]:
 def _machines(results: Results) -> Iterable[str]:
     processes = {trial.key: trial.processes for trial in results.plan.trials}
     for stage in _stages(results):
-        of_stage = [record for record in results.records if record.trial.stage == stage]
+        of_stage = [record for record in results.files if record.trial.stage == stage]
         wall_times: dict[str, list[float | None]] = {}
         for record in of_stage:
             wall_s, gpus = record.outcome.wall_s, processes[record.planned_key] if record.environment.cuda else 1
@@ -127,7 +127,7 @@ def _machines(results: Results) -> Iterable[str]:
             trials = plural(len(times), f"{stage} trial")
             yield f"{trials} ran on {machine}{_device_time([s for s in times if s is not None], len(times), stage)}."
     used = packages(results.plan)
-    versions = [_versions(record, used.get(record.planned_key)) for record in results.records]
+    versions = [_versions(record, used.get(record.planned_key)) for record in results.files]
     for listed, count in Counter(text for text in versions if text).items():
         yield f"Software: {listed}." if count == len(versions) else f"Software of {plural(count, 'trial')}: {listed}."
 
@@ -135,14 +135,14 @@ def _machines(results: Results) -> Iterable[str]:
 def _source(results: Results) -> Iterable[str]:
     if not results.records:
         return
-    environments = [record.environment for record in results.records]
+    environments = [record.environment for record in results.files]
     harness = dict.fromkeys(_commit_in_words(machine.commit, machine.dirty) for machine in environments)
     study = dict.fromkeys(_commit_in_words(machine.study_commit, machine.study_dirty) for machine in environments)
     yield f"Source of the harness: {'; '.join(harness)}. Source of the study: {'; '.join(study)}."
-    dirty = [record.file_name for record in results.records if record.environment.differs_from_commits]
+    dirty = [record.file_name for record in results.files if record.environment.differs_from_commits]
     if dirty:
         yield (
-            f"Of {plural(len(results.records), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
+            f"Of {plural(len(results.files), 'record')}, {len(dirty)} come from a tree with uncommitted changes, "
             f"which its commit does not reproduce: {first_few(dirty, MOST_NAMES)}."
         )
     if results.plan.command:

@@ -94,7 +94,7 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
     """The notes on replaced paths, on trials without a result and on records that do not belong to the plan."""
     for file, count in sorted(replaced.items()):
         yield f"{file}: {plural(count, 'path')} of the machine replaced ($DATA, …)."
-    for record in results.records:
+    for record in results.files:
         if record.status != "done":
             yield f"records/{record.file_name}: {record.status}, {_trial_of(record)}."
     for record in results.stale:
@@ -111,7 +111,7 @@ def notes(results: Results, replaced: Mapping[str, int]) -> Iterator[str]:
 def environment(results: Results) -> str:
     """Every environment in the records, each under a line with the number of trials that ran in it."""
     by_environment: dict[str, list[Record]] = {}
-    for record in (*results.records, *results.stale):
+    for record in (*results.files, *results.stale):
         by_environment.setdefault(json.dumps(record.environment.as_json(), sort_keys=True), []).append(record)
     parts = []
     for text, records in sorted(by_environment.items()):
@@ -211,7 +211,7 @@ def is_commit(text: str) -> bool:
 
 def _commits(results: Results) -> tuple[str, list[str]]:
     """The commit of the harness that most records name, or else the plan, and the other commits."""
-    counts = Counter(str(r.environment.commit) for r in results.records)
+    counts = Counter(str(r.environment.commit) for r in results.files)
     counts = Counter({commit: count for commit, count in counts.items() if is_commit(commit)})
     if not counts:
         created = str(results.plan.created.commit)

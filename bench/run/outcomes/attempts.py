@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.records.files import RecordError
-from bench.records.record import UNKNOWN_HARDWARE, Ending, Record, read
+from bench.records.record import UNKNOWN_HARDWARE, Ending, Record, read, record_files_of
 
 
 def with_attempts_before(record: Record, folder: Path) -> Record:
@@ -25,16 +24,12 @@ def with_attempts_before(record: Record, folder: Path) -> Record:
 
 def _files(record: Record, folder: Path) -> list[Path]:
     """The records of a trial on any machine, and on one that was lost before it said which it was."""
-    return [
-        path
-        for key in dict.fromkeys((record.key, record.planned_key + UNKNOWN_HARDWARE))
-        for path in folder.glob(f"{glob.escape(key)}.*.json")
-    ]
+    return record_files_of(folder, {f"{record.key}.", f"{record.planned_key}{UNKNOWN_HARDWARE}."})
 
 
 def _attempts(files: Iterable[Path], last_outcome: Ending) -> list[Ending]:
     attempts: list[Ending] = []
-    for file in sorted(files):
+    for file in files:
         try:
             outcome = read(file).outcome
         except (OSError, RecordError):  # the next reading of all records tells of it

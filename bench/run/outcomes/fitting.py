@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from bench.records.agreement import paired
 from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError
 from bench.records.plan.plan import read_plan
@@ -39,15 +40,14 @@ def measured_peaks(folder: Path) -> dict[str, float]:
     A folder with a damaged file has none: the report names that file.
     """
     try:
-        planned = {trial.key for trial in read_plan(folder).trials}
+        plan = read_plan(folder)
         records = read_all(folder / "records")
     except RecordError:
         return {}
     return {
-        record.trial.variant: record.measured.training_memory.peak_bytes
-        for record in records
-        if record.planned_key in planned
-        and isinstance(record.measured, MeasuredCost)
+        row.variant: record.measured.training_memory.peak_bytes
+        for row, record in paired(plan, records)
+        if isinstance(record.measured, MeasuredCost)
         and record.measured.training_memory is not None
         and record.measured.memory_kind.startswith("cuda")
     }

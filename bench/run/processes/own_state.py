@@ -16,7 +16,6 @@ import hashlib
 import itertools
 import random
 import secrets
-import sys
 import types
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.run.identity.definitions.origins import Origins, is_brought_along
+from bench.study.importing import modules_with_files
 
 PACKAGE = "bench"
 PLAIN = (type(None), bool, int, float, complex, str, bytes, enum.Enum, torch.dtype, torch.device, np.generic)
@@ -50,13 +50,11 @@ def state_of(variables: Mapping[str, Any], without: Iterable[object] = ()) -> st
 
 
 def _own_modules() -> dict[str, types.ModuleType]:
-    return {
-        name: module for name, module in list(sys.modules.items()) if _is_own(name, getattr(module, "__file__", ""))
-    }
+    return {name: module for name, (module, file) in modules_with_files().items() if _is_own(name, file)}
 
 
 @functools.cache
-def _is_own(name: str, file: str | None) -> bool:
+def _is_own(name: str, file: str) -> bool:
     """True for a module of the project; this package and modules without a file are left out."""
     top, origins = name.partition(".")[0], Origins(PACKAGE)
     if not file or top in (PACKAGE, "__main__"):

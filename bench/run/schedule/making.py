@@ -17,6 +17,7 @@ from bench.run.earlier.plan import earlier_keys
 from bench.run.resources import Resources
 from bench.run.schedule.many_keys import KeysOfMany
 from bench.run.schedule.schedule import Schedule
+from bench.run.schedule.twins import refuse_twins, same_cost
 from bench.run.trial import Trial
 from bench.study.factors import StudyError
 from bench.study.source import FILE_DIGESTS, Loaded
@@ -63,6 +64,9 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
     """
     folder, study = results / loaded.folder_name, loaded.study
     refuse_one_class(study, loaded.classes_of)
+    refuse_twins(study)
+    shared = same_cost(study) if "cost" in study.stages else {}
+    measured_with_another = {name for others in shared.values() for name in others}
     trials: list[Trial] = []
     stages: tuple[Stage, ...] = ("cost", "quality")
     keys, modules = KeysOfMany(), loaded.modules
@@ -73,6 +77,8 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
         processes = resources.processes_of(stage)
         for seed in study.seeds if stage == "quality" else (None,):
             for cell in planned:
+                if stage == "cost" and cell.name in measured_with_another:
+                    continue
                 fingerprint = fingerprints[cell.name]
                 key = keys.key_of(cell, stage, seed, fingerprint, modules=modules, processes=processes)
                 source = loaded.source.of_cell(cell.name)
@@ -80,7 +86,8 @@ def schedule_of(loaded: Loaded, results: Path, resources: Resources, fingerprint
         if stage == "cost":
             trials += _comparisons(loaded, fingerprints, resources, keys)
     keys.check()
-    return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys.made, earlier_keys(folder))
+    earlier = earlier_keys(folder)
+    return Schedule(loaded, folder, resources, tuple(trials), fingerprints, keys.made, earlier, same_cost=shared)
 
 
 def _refuse_recipes(study: Study, resources: Resources, stage: Stage) -> None:

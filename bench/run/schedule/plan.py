@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +61,7 @@ def plan_of(schedule: Schedule, command: str, *, beside: bool = False) -> Plan:
             **environment.harness_state(),
         },
         "command": command,
-        "trials": [_planned(trial, schedule.cells[trial.variant]) for trial in schedule.trials] + _excluded(schedule),
+        "trials": [*_costs(schedule), *_other_trials(schedule), *_excluded(schedule)],
         "audit": facts(study, schedule.checked, *schedule.loaded.input_px).as_json(),
         "identity": _identity(schedule),
         "modules": _modules(schedule),
@@ -129,10 +130,25 @@ def _described(schedule: Schedule, cell: Cell, *, in_full: bool) -> dict[str, An
     return {**described, "choices": chosen.describe()["choices"], "images": images}
 
 
+def _costs(schedule: Schedule) -> Iterator[dict[str, Any]]:
+    """The cost of every variant; several may share a trial."""
+    trials = [trial for trial in schedule.trials if trial.stage == "cost"]
+    of_variant = {variant: trial for trial in trials for variant in schedule.variants_of(trial)}
+    for name, cell in schedule.cells.items():
+        if name in of_variant:
+            yield _planned(of_variant[name], cell)
+
+
+def _other_trials(schedule: Schedule) -> Iterator[dict[str, Any]]:
+    for trial in schedule.trials:
+        if trial.stage != "cost":
+            yield _planned(trial, schedule.cells[trial.variant])
+
+
 def _planned(trial: Trial, cell: Cell) -> dict[str, Any]:
     return {
         "key": trial.key,
-        "variant": trial.variant,
+        "variant": cell.name,
         "levels": dict(cell.levels),
         "stage": trial.stage,
         "seed": trial.seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from bench.records.plan.rounds import Rounds
 from bench.records.record import STATUSES, Record, read_all
 from bench.run.check import Checked, Faulty, check_cells
 from bench.run.earlier.changes import changes_since
-from bench.run.earlier.kept import kept_trials, what_is_measured
+from bench.run.earlier.kept import Measurement, kept_trials, what_is_measured
 from bench.run.earlier.plan import earlier_plan
 from bench.run.identity.explained import Explained, KeyChanges, changes_between, explained
 from bench.run.identity.key import Key, is_current
@@ -49,6 +49,7 @@ class Schedule:
         earlier: key of each trial of the plan that the folder held before -> its parts.
         most_built: the most networks that are built to look at them; ``None`` for all.
         rounds: the rounds in which seeds are added until comparisons are resolved; ``None`` for fixed seeds.
+        same_cost: variant -> the other variants whose cost its trial measures too.
     """
 
     loaded: Loaded
@@ -60,6 +61,7 @@ class Schedule:
     earlier: Mapping[str, Explained] = field(default_factory=dict)
     most_built: int | None = None
     rounds: Rounds | None = None
+    same_cost: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:
@@ -122,7 +124,16 @@ class Schedule:
             return key.text
 
         recorded = None if beside else [record.planned_key for record in self.records()]
-        return kept_trials(self.study, earlier, map(what_is_measured, self.trials), recorded, present_key)
+        planned = (measured for trial in self.trials for measured in self._measured_by(trial))
+        return kept_trials(self.study, earlier, planned, recorded, present_key)
+
+    def variants_of(self, trial: Trial) -> tuple[str, ...]:
+        """The variants that a trial measures: its own and, for a cost, those of the same network."""
+        return (trial.variant, *(self.same_cost.get(trial.variant, ()) if trial.stage == "cost" else ()))
+
+    def _measured_by(self, trial: Trial) -> list[Measurement]:
+        _, stage, seed, against, setting = what_is_measured(trial)
+        return [(variant, stage, seed, against, setting) for variant in self.variants_of(trial)]
 
     def stale_reasons(self) -> list[str]:
         """The reasons why records belong to no trial of this schedule, one line for each, the most common first."""
@@ -135,7 +146,7 @@ class Schedule:
         It comes with the trial that measures the same now; with ``None`` if no trial does.
         """
         stale = self._stale()
-        planned = {what_is_measured(trial): trial for trial in self.trials if stale}
+        planned = {measured: trial for trial in self.trials if stale for measured in self._measured_by(trial)}
         for record in sorted(stale, key=_started_at):
             trial = planned.get(what_is_measured(record.trial))
             yield record, trial, self._changes_since(record, trial)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.protocol.words import first_few
-from bench.records.agreement import check_agreement
+from bench.records.agreement import check_agreement, paired
 from bench.records.files import RecordError, open_file, write_at_once, write_json
 from bench.records.forms import build, problem
 from bench.records.plan.plan import Plan, PlannedTrial, read_plan
@@ -108,9 +108,7 @@ def merged(target: Path, sources: Sequence[Path]) -> Merged:
     for other in sides[1:]:
         plan = _with_plan_of(plan, sides[0].folder, other)
     chosen = _chosen(sides)
-    planned = {trial.key: trial for trial in plan.trials}
-    pairs = [(planned[record.planned_key], record) for _, record in chosen if record.planned_key in planned]
-    check_agreement(plan, pairs)
+    check_agreement(plan, paired(plan, (record for _, record in chosen)))
     copies: dict[Path, Path] = {}
     left_out: list[Path] = []
     for source, place in _files(target, sides, chosen):
@@ -151,8 +149,8 @@ def _with_plan_of(plan: Plan, folder: Path, other: Contribution) -> Plan:
     if list(plan.factors) != list(other.plan.factors):
         raise MergeError(f"{folder} and {other.folder} are not of one study: their factors differ")
     _refuse_other_keys(plan, folder, other)
-    known = {trial.key for trial in plan.trials}
-    new = [trial for trial in other.plan.trials if trial.key not in known]
+    known = {(trial.key, trial.variant) for trial in plan.trials}
+    new = [trial for trial in other.plan.trials if (trial.key, trial.variant) not in known]
     shared = {
         "identity": packed({**unpacked(other.plan.identity), **unpacked(plan.identity)}.values()),
         "modules": {**other.plan.modules, **plan.modules},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from bench.records.files import RecordError
-from bench.records.record import Record, read, record_files
+from bench.records.record import Record, read, record_files, record_files_of
 
 Seen = Mapping[str, Mapping[str, int]]
 """The key of a trial -> the name of each file of a record of it -> the time of its last change."""
@@ -47,7 +46,7 @@ def ended_since(folder: Path, name: str, before: Mapping[str, int]) -> Record | 
         name: as in :func:`of_trial`.
         before: the records of the trial that were there when this run was planned.
     """
-    for path in sorted((folder / "records").glob(f"{glob.escape(name)}[.-]*.json")):
+    for path in record_files_of(folder / "records", (f"{name}.", f"{name}-")):
         with suppress(FileNotFoundError, RecordError):  # a damaged record is no end, and reports name it
             if before.get(path.name) != path.stat().st_mtime_ns:
                 record = read(path)

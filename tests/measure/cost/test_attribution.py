@@ -23,6 +23,7 @@ from bench.measure.cost.attribution import (
     time_modules,
 )
 from bench.measure.cost.counts import count_macs, parameters
+from bench.measure.cost.whole.saves import followed_saves
 from bench.network.heads.dual_attention import DualAttentionHead
 from bench.network.model import SLOTS, SegModel, Variant
 from bench.parts import part
@@ -161,3 +162,44 @@ def test_bytes_saved_on_shapes_equal_those_of_a_real_training_forward() -> None:
     by_shape = saved_by_shape(FULL, CLASSES, 2, 48, 64)
     slots = [{name: count for name, count in each.items() if name != "outside"} for each in (real, by_shape)]
     assert slots[0] == slots[1]
+
+
+class AttentiveByValues(TwoLayers):
+    """Attention over all positions, in a forward that reads a value."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.norm(self.conv(image))
+        tokens = x.flatten(2).mT
+        weights = (tokens @ tokens.mT).softmax(-1)
+        assert weights.sum().item() > 0
+        out: Tensor = self.classifier((weights @ tokens).mT.unflatten(2, x.shape[-2:]))
+        return out
+
+
+def test_saved_bytes_of_a_network_that_needs_values_follow_from_few_images() -> None:
+    """Softmax keeps a number for each pair of 16x24 positions, in float32, and there is little else."""
+    variant = Variant(whole=part(AttentiveByValues), losses=LOSSES)
+    few, many = (sum(saved_by_shape(variant, CLASSES, batch, 32, 48).values()) for batch in (3, 16))
+    pairs = 4 * (16 * 24) ** 2
+    assert 13 * pairs < many - few < 1.2 * 13 * pairs
+
+
+@pytest.mark.parametrize("px", [(336, 384), (512, 1024), (1024, 2048)])
+def test_saved_bytes_follow_from_small_sizes(px: tuple[int, int]) -> None:
+    run: list[tuple[int, int, int]] = []
+
+    def saved(batch: int, height: int, width: int) -> dict[str, int]:
+        run.append((batch, height, width))
+        return {"": 100 + batch * (8 * height * width + 4 * (height * width // 64) ** 2)}
+
+    assert followed_saves(saved, 16, *px) == {"": 100 + 16 * (8 * px[0] * px[1] + 4 * (px[0] * px[1] // 64) ** 2)}
+    assert max(batch * height * width for batch, height, width in run) < 16 * px[0] * px[1] / 8
+
+
+def test_saved_bytes_of_a_network_of_one_size_are_those_of_this_size() -> None:
+    def saved(batch: int, height: int, width: int) -> dict[str, int]:
+        if (height, width) != (512, 512):
+            raise ValueError("of one size")
+        return {"": 7 * batch}
+
+    assert followed_saves(saved, 16, 512, 512) == {"": 7 * 16}

@@ -32,7 +32,7 @@ from bench.protocol.recipe import Recipe
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.forms import build
 from bench.records.measured import doubts
-from bench.run.stages import measure_cost
+from bench.run.cost import measure_cost
 from bench.study.source import load_study
 from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, unloaded
 
@@ -378,3 +378,31 @@ def test_an_operator_without_a_count_costs_a_cell_its_macs_and_nothing_else() ->
     assert columns["latency_s"] > 0
     assert columns["peak_bytes"] > 0
     assert any("MACs not counted" in doubt for doubt in doubts(measured, columns))
+
+
+class WithUnusedHead(TwoLayers):
+    """A network that runs a head whose output it throws away."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.auxiliary_head(image)
+        return super().forward(image)
+
+
+def test_a_cost_trial_says_which_modules_of_a_whole_network_run_for_nothing() -> None:
+    recipe = Recipe(
+        data=part(Synthetic, height_px=32, width_px=32), crop_px=(32, 32), iterations=1, batch=2, cost_px=(32, 32),
+        latency_samples=2, latency_least_s=0.0, training_cost=False,
+    )  # fmt: skip
+    variant = Variant(whole=part(WithUnusedHead), losses=LOSSES)
+    content = measure_cost(variant, recipe, Synthetic(None), None, torch.device("cpu"), lambda event: None)
+    measured = build(MeasuredCost, content)
+    unused, used = 32 * 32 * 27 * 8, 16 * 16 * (27 * 8 + 8 * 9)
+    columns = cost_columns(measured)
+    assert (columns["macs"], measured.macs_wasted) == (unused + used, {"whole.auxiliary_head": unused})
+    assert (measured.macs_difference, measured.macs_extrapolated) == ("", "")
+    share = unused / (unused + used)
+    assert f"{share:.1%} of the MACs never reach the output: whole.auxiliary_head" in doubts(measured, columns)

@@ -38,7 +38,7 @@ def test_labels_are_of_the_data_and_not_of_the_configuration(tmp_path: Path) -> 
     assert (
         hub_config_of(file)
         == hub_config_of(tmp_path)
-        == HubConfig(hub_config(backbone_config=inside).entries, of_file=True)
+        == HubConfig(hub_config(backbone_config=inside, model_type="upernet").entries, of_file=True)
     )
     with pytest.raises(ChoiceError, match=r"hub_config\(num_labels=…\): the data decide"):
         hub_config(num_labels=3)

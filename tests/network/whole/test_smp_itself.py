@@ -62,3 +62,5 @@ def test_what_the_library_lacks_is_told_in_one_line() -> None:
     assert "\n" not in str(told.value)
     with pytest.raises(ChoiceError, match=r"has no option 'depths'"):
         SMP(CLASSES, encoder="resnet18", options=(("depths", 3),))
+    with pytest.raises(ChoiceError, match=r"has no option 'activation': the losses and the tests take logits"):
+        SMP(CLASSES, encoder="resnet18", options=(("activation", "softmax"),))

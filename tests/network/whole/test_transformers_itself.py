@@ -203,6 +203,9 @@ def test_weights_that_do_not_fit_or_are_others_are_refused(tmp_path: Path) -> No
             weights_sha256=digest,
             config=hub_config(decoder_hidden_size=8),
         )
+    (tmp_path / "model.safetensors").write_bytes(b"no header")
+    with pytest.raises(StateFileError, match="cannot be loaded"):
+        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=checksum(str(tmp_path)))
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(StateFileError, match=r"no model\.safetensors"):
         HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
@@ -215,6 +218,10 @@ def test_an_entry_that_transformers_would_ignore_is_refused() -> None:
         HuggingFace(CLASSES, architecture="segformer", config=hub_config(depths="deep"))
     with pytest.raises(ChoiceError, match="backbone_config has the model_type 'swine'"):
         HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"model_type": "swine"}))
+    with pytest.raises(ChoiceError, match="backbone_config has no model_type"):
+        HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"embed_dim": 12}))
+    with pytest.raises(ChoiceError, match=r"cannot be built from this configuration \(IndexError: .*\); give entries"):
+        HuggingFace(CLASSES, architecture="segformer", config=hub_config(depths=(1, 1)))
 
 
 def test_the_configuration_of_a_folder_is_read_as_a_choice(tmp_path: Path) -> None:
@@ -223,6 +230,8 @@ def test_the_configuration_of_a_folder_is_read_as_a_choice(tmp_path: Path) -> No
     assert json.loads((tmp_path / "config.json").read_text())["id2label"]
     again = HuggingFace(CLASSES, architecture="mask2former", config=hub_config_of(tmp_path))
     assert again.network.num_parameters() == whole.network.num_parameters()
+    with pytest.raises(ChoiceError, match="model_type 'mask2former', not 'segformer'; choose the architecture"):
+        HuggingFace(CLASSES, architecture="segformer", config=hub_config_of(tmp_path))
 
 
 def test_a_loss_of_masks_names_what_it_reads() -> None:

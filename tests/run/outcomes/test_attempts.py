@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bench.records.record import Record, read, read_all, write
 from bench.run.outcomes.attempts import with_attempts_before
@@ -46,3 +49,20 @@ def test_a_record_of_another_outcome_is_no_attempt(tmp_path: Path) -> None:
     (tmp_path / "k.2.json").write_text("{half")
     last = record("diverged")
     assert with_attempts_before(last, tmp_path) is last
+
+
+def test_the_folder_of_records_is_listed_once_for_a_trial_however_many_attempts_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(record(**SHARED), tmp_path)
+    write(record(**{**SHARED, "reason": "again"}, host="1" * 8).having(key="k-unknown"), tmp_path)
+    listed: list[object] = []
+    list_names = os.listdir
+
+    def counted(folder: Path) -> list[str]:
+        listed.append(folder)
+        return list_names(folder)
+
+    monkeypatch.setattr(os, "listdir", counted)
+    assert len(with_attempts_before(record("diverged"), tmp_path).outcome.attempts) == 2
+    assert listed == [tmp_path]

@@ -118,7 +118,7 @@ def _run_small(model: SegModel, height: int, width: int, limit: float) -> dict[P
     small: dict[Px, Dispatched] = {}
     part = max(FIRST, Fraction(LEAST_PX, min(height, width)))
     while part < 1:
-        px = _small(height, part), _small(width, part)
+        px = small_side(height, part), small_side(width, part)
         enough = len(small) >= LEAST_SIZES
         if enough and (_peak_bytes(small, height * width) <= limit or _peak_bytes(small, px[0] * px[1]) > limit):
             break
@@ -130,10 +130,11 @@ def _run_small(model: SegModel, height: int, width: int, limit: float) -> dict[P
 
 def _peak_bytes(small: Mapping[Px, Dispatched], pixels: int) -> int:
     """The memory that a forward will take, from those at small sizes."""
-    return _followed({px: {"": forward.peak_bytes} for px, forward in small.items()}, 2, pixels)[""]
+    return followed_to({px: {"": forward.peak_bytes} for px, forward in small.items()}, 2, pixels)[""]
 
 
-def _small(side: int, part: Fraction) -> int:
+def small_side(side: int, part: Fraction) -> int:
+    """The side of a small image, with the same remainder by :data:`STEP_PX` as the side that was asked for."""
     return min(side, max(1, round(part * side / STEP_PX)) * STEP_PX + side % STEP_PX)
 
 
@@ -153,7 +154,7 @@ def _extrapolated(small: Mapping[Px, Counts], height: int, width: int) -> Sized:
     first = small[held_out]
 
     def followed(read: Callable[[Counts], Mapping[Name, int]]) -> dict[Name, int]:
-        return _followed({px: read(counts) for px, counts in small.items()}, degree, height * width)
+        return followed_to({px: read(counts) for px, counts in small.items()}, degree, height * width)
 
     counts = replace(
         first,
@@ -166,10 +167,10 @@ def _extrapolated(small: Mapping[Px, Counts], height: int, width: int) -> Sized:
 
 
 def _executed(known: Mapping[Px, Counts], degree: int, px: Px) -> dict[tuple[str, str], int]:
-    return _followed({size: counts.executed for size, counts in known.items()}, degree, px[0] * px[1])
+    return followed_to({size: counts.executed for size, counts in known.items()}, degree, px[0] * px[1])
 
 
-def _followed(values: Mapping[Px, Mapping[Name, int]], degree: int, pixels: int) -> dict[Name, int]:
+def followed_to(values: Mapping[Px, Mapping[Name, int]], degree: int, pixels: int) -> dict[Name, int]:
     """Name -> the value at ``pixels`` of the polynomial through the values of the largest sizes."""
     used: Sequence[Px] = sorted(values, key=lambda px: px[0] * px[1])[-(degree + 1) :]
     names = dict.fromkeys(name for px in used for name in values[px])

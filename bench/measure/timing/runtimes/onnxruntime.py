@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.measure.timing.runtimes.int8 import quantised
 from bench.measure.timing.runtimes.onnx_graph import IMAGE, LOGITS, onnx_graph
 from bench.measure.timing.runtimes.runtime import Logits, PreparationError, preparing
 from bench.protocol.setting import Setting
 
 
-def prepare(network: nn.Module, image: Tensor, setting: Setting, device: torch.device) -> Logits:
+def prepare(
+    network: nn.Module, image: Tensor, setting: Setting, device: torch.device, calibration: Sequence[Tensor]
+) -> Logits:
     """A session on as many threads as torch has.
 
     Threads stop to spin when a call returns: two networks take turns in one process, and the threads of one must not
@@ -26,6 +30,8 @@ def prepare(network: nn.Module, image: Tensor, setting: Setting, device: torch.d
 
     half = setting.precision == "float16"
     graph = onnx_graph(network.half() if half else network, image.half() if half else image)
+    if setting.precision in ("int8_static", "int8_dynamic"):
+        graph = quantised(graph, setting, calibration)
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,11 @@ from bench.protocol.setting import Setting
 
 
 class Prepared:
-    """A call that returns the logits ``N K H W`` of one image, which hold until the next call.
+    """A call that returns the logits ``N K H W`` of one batch, which hold until the next call.
 
     Args:
         make: makes the call.
+        image: the image ``N 3 H W`` that it computes.
         device: the device on which it runs.
 
     Attributes:
@@ -27,7 +28,8 @@ class Prepared:
         PreparationError: for a network that a compiler or a runtime cannot prepare.
     """
 
-    def __init__(self, make: Callable[[], Callable[[], Tensor]], device: torch.device) -> None:
+    def __init__(self, make: Callable[[], Callable[[], Tensor]], image: Tensor, device: torch.device) -> None:
+        self.image = image
         start = time.perf_counter()
         self.call = make()
         with preparing("the first call"):
@@ -40,7 +42,9 @@ class Prepared:
         return self.call()
 
 
-def logits_by(network: nn.Module, image: Tensor, setting: Setting, device: torch.device) -> Logits:
+def logits_by(
+    network: nn.Module, image: Tensor, setting: Setting, device: torch.device, calibration: Sequence[Tensor]
+) -> Logits:
     """The network as the setting's mode computes it.
 
     Args:
@@ -49,6 +53,7 @@ def logits_by(network: nn.Module, image: Tensor, setting: Setting, device: torch
         image: an image of the size that is asked for.
         setting: the conditions, which the device has; its mode is none of eager torch.
         device: the device.
+        calibration: the batches ``N 3 H W`` that ``int8_static`` takes the ranges of feature maps from.
 
     Raises:
         PreparationError: for a network that the mode cannot prepare.
@@ -56,9 +61,9 @@ def logits_by(network: nn.Module, image: Tensor, setting: Setting, device: torch
     if setting.mode == "aot_inductor":
         return aot_inductor.prepare(network, image)
     if setting.mode == "onnxruntime":
-        return onnxruntime.prepare(network, image, setting, device)
+        return onnxruntime.prepare(network, image, setting, device, calibration)
     if setting.mode == "openvino":
-        return openvino.prepare(network, image, setting)
+        return openvino.prepare(network, image, setting, calibration)
     if setting.mode == "tensorrt":
         return tensorrt.prepare(network, image, setting)
     return max_autotune.prepare(network, setting, device)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.synthetic import Synthetic
+from bench.evidence.speedups import CHANGES
 from bench.measure.timing.execution import forward_call, timed_call
 from bench.measure.timing.outputs import Deviation, difference
+from bench.measure.timing.runtimes.int8 import CALIBRATION_BATCHES, calibration_images
 from bench.measure.timing.runtimes.prepared import Prepared
 from bench.measure.timing.runtimes.runtime import PreparationError
 from bench.network import (
@@ -97,6 +99,44 @@ def test_a_runtime_computes_what_eager_torch_does(mode: str, network: str) -> No
     found = compared(NETWORKS[network], mode=mode)
     assert found.max_abs < 1e-4 * found.largest
     assert found.changed < 1e-3
+
+
+@pytest.mark.parametrize("mode", ["aot_inductor", "compile_max_autotune"])
+def test_a_compiler_of_torch_computes_what_eager_torch_does(mode: str) -> None:
+    found = compared(NETWORKS["FastFCN, JPU"], mode=mode)
+    assert found.max_abs < 1e-4 * found.largest
+    assert found.changed < 1e-3
+
+
+def test_openvino_computes_in_the_precision_that_is_asked_for() -> None:
+    import openvino
+
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        found = compared(NETWORKS["DANet"], mode="openvino", precision="bfloat16")
+        assert found.max_abs > 1e-4 * found.largest
+    else:
+        with pytest.raises(PreparationError, match="has no bfloat16 on this CPU"):
+            compared(NETWORKS["DANet"], mode="openvino", precision="bfloat16")
+
+
+QUANTISED = [("onnxruntime", "int8_static"), ("onnxruntime", "int8_dynamic"), ("openvino", "int8_static")]
+
+
+@pytest.mark.parametrize("network", ["FastFCN, JPU", "DANet"])
+@pytest.mark.parametrize(("mode", "precision"), QUANTISED)
+def test_8_bit_integers_compute_nearly_the_same_and_other_classes(mode: str, precision: str, network: str) -> None:
+    found = compared(NETWORKS[network], mode=mode, precision=precision)
+    assert 1e-4 * found.largest < found.max_abs < 0.3 * found.largest
+    assert CHANGES < found.changed < 0.3
+
+
+def test_images_that_calibrate_are_of_the_training_split_and_of_the_size_of_the_timing() -> None:
+    timed, *others = calibration_images(Synthetic(None), Setting(height=32, width=64, batch=2))
+    assert {tuple(images.shape) for images in (timed, *others)} == {(2, 3, 32, 64)}
+    assert len(others) == CALIBRATION_BATCHES
+    assert not torch.equal(timed, others[0])
+    assert timed.dtype == torch.float32
+    assert float(timed.abs().max()) < 3
 
 
 @pytest.mark.parametrize("mode", ["onnxruntime", "openvino"])
