@@ -79,7 +79,7 @@ class Results:
     @cached_property
     def files(self) -> list[Record]:
         """The records of planned trials as files, each once, also where several variants share the record of a cost."""
-        return list({record.file_name: record for record in self.records}.values())
+        return list({(record.key, record.environment.host): record for record in self.records}.values())
 
     def planned(self, stage: str) -> dict[str, int]:
         """Variant -> the number of its planned trials of a stage."""
@@ -243,8 +243,8 @@ def load(folder: str | Path) -> Results:
     all_records = read_all(folder / "records")
     current = sorted(paired(plan, all_records), key=lambda pair: order[id(pair[0])])
     check_agreement(plan, current)
-    planned = {row.key for row in plan.trials}
-    stale = tuple(record for record in all_records if record.planned_key not in planned)
+    planned = {record.key for _, record in current}
+    stale = tuple(record for record in all_records if record.key not in planned)
     return Results(plan, tuple(record for _, record in current), stale=stale, folder=folder)
 
 

@@ -72,7 +72,7 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
         inner["out_features"] = [f"stage{index + 1}" for index in range(len(inner.get("depths", range(4))))]
     try:
         return cls(**entries, num_labels=num_classes)
-    except Exception as error:
+    except Exception as error:  # a configuration raises whatever its own code meets in a value
         raise ChoiceError(f"{family.config} refuses the configuration: {in_one_line(error)}") from error
 
 

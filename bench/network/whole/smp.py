@@ -79,7 +79,7 @@ class SMP(nn.Module):
             self.network: Any = library.create_model(
                 architecture, encoder, encoder_weights=None, classes=num_classes, **dict(options)
             )
-        except Exception as error:
+        except Exception as error:  # the library raises whatever its own code meets in an option
             if torch.get_default_device().type == "meta":
                 raise  # an encoder may read values as it is built: it is built again with them, or raises again
             raise ChoiceError(
