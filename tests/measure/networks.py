@@ -61,6 +61,20 @@ class Pixelwise(nn.Module):
 
 
 PIXELWISE = Variant(whole=part(Pixelwise), losses=LOSSES)
+
+
+class WithUnusedHead(TwoLayers):
+    """A network that runs a head whose output it throws away."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.auxiliary_head(image)
+        return super().forward(image)
+
+
 TWO_LAYERS = Variant(whole=part(TwoLayers), losses=LOSSES)
 
 

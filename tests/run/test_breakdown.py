@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from torch import Tensor, nn
 
 from bench.measure.cost.attribution import QUANTITIES, Growth
 from bench.network.model import Variant
@@ -17,7 +16,7 @@ from bench.parts import ChoiceError, part
 from bench.run.breakdown import Breakdown, SizeError, break_down, smaller_sizes
 from bench.run.environment import Machine
 from bench.study.source import load_study
-from tests.measure.networks import TwoLayers
+from tests.measure.networks import WithUnusedHead
 
 MACHINE = Machine("cpu", 1)
 SIZES = [(32, 48), (64, 96)]
@@ -99,21 +98,9 @@ def test_three_sizes_are_the_default() -> None:
     assert smaller_sizes((16, 24)) == [(16, 16), (16, 18), (16, 24)]
 
 
-class Unread(TwoLayers):
-    """A network with a head that it runs for nothing."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes)
-        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.auxiliary_head(image)
-        return super().forward(image)
-
-
 def test_what_never_reaches_the_output_has_a_column_where_there_is_any(tiny_study: Callable[..., Path]) -> None:
     cell = load_study(str(tiny_study())).cell("baseline")
-    unread = replace(cell, variant=Variant(whole=part(Unread), losses=cell.variant.losses))
+    unread = replace(cell, variant=Variant(whole=part(WithUnusedHead), losses=cell.variant.losses))
     breakdown = break_down(unread, 9, [(32, 32)], MACHINE, depth=2, forwards=0, tell=lambda _: None)
     heads, rows = breakdown.shown()
     wasted = {row[0].strip(): row[heads.index("of these unused (G)")] for row in rows}

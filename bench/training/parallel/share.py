@@ -52,8 +52,8 @@ class GroupShare:
         refuse_unshared(recipe, self.group.size)
         step = prepare(model, recipe, device)
         synchronise(model, device)
-        # Whether a variant has parameters that no loss reaches is not known beforehand. Torch warns where a variant has
-        # none of them.
+        # A variant may have parameters that no loss reaches, and nobody knows that beforehand. Torch warns of a search
+        # for them where all are reached.
         shared = DistributedDataParallel(_SharedLoss(step, self), find_unused_parameters=True)
         shared.register_comm_hook(None, lambda state, bucket: _sum(bucket))  # it reads the annotations of a function
         return _SharedStep(**vars(step), share=self, shared=shared)

@@ -34,7 +34,7 @@ from bench.records.forms import build
 from bench.records.measured import doubts
 from bench.run.cost import measure_cost
 from bench.study.source import load_study
-from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, unloaded
+from tests.measure.networks import CLASSES, FULL, LOSSES, SMALL, TWO_LAYERS, TwoLayers, WithUnusedHead, unloaded
 
 DILATED = part(ResNet, depth=18, width=8, output_stride=8)
 STUDIES = [
@@ -378,18 +378,6 @@ def test_an_operator_without_a_count_costs_a_cell_its_macs_and_nothing_else() ->
     assert columns["latency_s"] > 0
     assert columns["peak_bytes"] > 0
     assert any("MACs not counted" in doubt for doubt in doubts(measured, columns))
-
-
-class WithUnusedHead(TwoLayers):
-    """A network that runs a head whose output it throws away."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes)
-        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.auxiliary_head(image)
-        return super().forward(image)
 
 
 def test_a_cost_trial_says_which_modules_of_a_whole_network_run_for_nothing() -> None:
