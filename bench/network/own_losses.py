@@ -53,6 +53,8 @@ def own_losses(network: Part[Any]) -> tuple[Part[Any], ...]:
             dice_weight=entries.get("dice_weight", 5.0),
             no_object_weight=entries.get("no_object_weight", 0.1),
             points=entries.get("train_num_points", 12544),
+            oversample_ratio=entries.get("oversample_ratio", 3.0),
+            importance_sample_ratio=entries.get("importance_sample_ratio", 0.75),
         )
         if architecture == "oneformer" and entries.get("is_training", True):
             return masks, part(QueryTextLoss, weight=entries.get("contrastive_weight", 0.5))
