@@ -141,6 +141,6 @@ class InMode(SegModel):
 
 
 def measured_in_mode(model: SegModel) -> dict[str, Any]:
-    """What a record tells of a network that was tested in a mode."""
+    """The fields by which a record tells of a network that was tested in a mode."""
     assert isinstance(model, InMode)
     return model.measured()
