@@ -61,6 +61,7 @@ from .whole.config import hub_config as hub_config
 from .whole.config import hub_config_of as hub_config_of
 from .whole.huggingface import HuggingFace as HuggingFace
 from .whole.smp import SMP as SMP
+from .whole.without import Without as Without
 
 __all__ = [
     "FPN",
@@ -98,6 +99,7 @@ __all__ = [
     "Timm",
     "Variant",
     "WideResNet38",
+    "Without",
     "hub_config",
     "hub_config_of",
     "load",

@@ -13,6 +13,7 @@ from bench.network.losses.query_text import QueryTextLoss
 from bench.network.losses.segmentation import AuxiliaryLoss, SegmentationLoss
 from bench.network.whole.config import HubConfig, hub_config_of, merged
 from bench.network.whole.huggingface import HuggingFace
+from bench.network.whole.without import Without
 from bench.parts import ChoiceError, Part, part
 
 POINTS = ("oneformer", "mask2former", "eomt", "eomt-dinov3")
@@ -28,12 +29,15 @@ def own_losses(network: Part[Any]) -> tuple[Part[Any], ...]:
     Their weights are those of the network's configuration, where it has them.
 
     Args:
-        network: a part of :class:`~bench.network.whole.huggingface.HuggingFace`.
+        network: a part of :class:`~bench.network.whole.huggingface.HuggingFace`, or of
+            :class:`~bench.network.whole.without.Without` around one.
 
     Raises:
         ChoiceError: for another network.
         StateFileError: if the folder of its weights has no configuration.
     """
+    if isinstance(network, Part) and network.cls is Without:
+        return own_losses(network["network"])
     if not isinstance(network, Part) or network.cls is not HuggingFace:
         raise ChoiceError(
             f"own_losses({network!r}): expected a part of HuggingFace; give the losses of this one by hand"
@@ -49,6 +53,8 @@ def own_losses(network: Part[Any]) -> tuple[Part[Any], ...]:
             dice_weight=entries.get("dice_weight", 5.0),
             no_object_weight=entries.get("no_object_weight", 0.1),
             points=entries.get("train_num_points", 12544),
+            oversample_ratio=entries.get("oversample_ratio", 3.0),
+            importance_sample_ratio=entries.get("importance_sample_ratio", 0.75),
         )
         if architecture == "oneformer" and entries.get("is_training", True):
             return masks, part(QueryTextLoss, weight=entries.get("contrastive_weight", 0.5))

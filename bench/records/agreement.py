@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.protocol.recipe import OUTSIDE_QUALITY
@@ -23,29 +23,42 @@ REMEDY = "delete it and run again"
 def paired(plan: Plan, records: Iterable[Record]) -> list[tuple[PlannedTrial, Record]]:
     """The records of planned trials, each with its trial.
 
-    A record of a cost that several planned trials share is there for each of them, as if it were its own.
+    A record of a cost that several planned trials share is there for each of them, as if it were its own. One whose
+    variant the plan does not have was measured before a level was renamed: it has the name that the plan has now.
     """
     rows: dict[str, list[PlannedTrial]] = {}
     for row in plan.trials:
         rows.setdefault(row.key, []).append(row)
+    names = {row.variant for row in plan.trials}
     pairs = []
     for record in records:
         sharing = rows.get(record.planned_key, [])
-        is_one_of_them = any(row.variant == record.trial.variant for row in sharing)
-        pairs += (
-            [(row, _as_own(record, row)) for row in sharing]
-            if is_one_of_them
-            else [(row, record) for row in sharing[:1]]
-        )
+        if sharing and _has_an_earlier_name(record, names):
+            pairs += [(row, _renamed(record, row)) for row in sharing]
+        elif any(row.variant == record.trial.variant for row in sharing):
+            pairs += [(row, _as_own(record, row)) for row in sharing]
+        else:
+            pairs += [(row, record) for row in sharing[:1]]
     return pairs
+
+
+def _has_an_earlier_name(record: Record, names: Container[str]) -> bool:
+    """True if a record names a variant that the plan does not have, its own or the one that it is timed against."""
+    return not all(name is None or name in names for name in (record.trial.variant, record.trial.against))
+
+
+def _renamed(record: Record, row: PlannedTrial) -> Record:
+    """A record as that of a planned trial which has its key and another name."""
+    against = {} if record.trial.against is None else {"against": row.against}
+    trial = {**record.trial.as_json(), "variant": row.variant, "levels": row.levels, **against}
+    return record.having(trial=trial)
 
 
 def _as_own(record: Record, row: PlannedTrial) -> Record:
     """A record that variants of the same network share, as that of one of them; recipes differ, and cost reads none."""
     if row.stage != "cost" or record.trial.variant == row.variant:
         return record
-    trial = {**record.trial.as_json(), "variant": row.variant, "levels": row.levels}
-    return record.having(trial=trial, choices={**record.choices.as_json(), "recipe": {}})
+    return _renamed(record, row).having(choices={**record.choices.as_json(), "recipe": {}})
 
 
 def check_agreement(plan: Plan, records: Sequence[tuple[PlannedTrial, Record]]) -> None:

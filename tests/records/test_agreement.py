@@ -60,6 +60,12 @@ def test_a_record_of_another_trial_is_named(folder: Path, name: str, parts: dict
         load(folder)
 
 
+def test_a_record_of_a_variant_that_was_renamed_has_the_name_that_the_plan_has_now(folder: Path) -> None:
+    change(folder, "q1s0.aaaa1111.json", trial={"variant": "attention=yes", "levels": {"attention": "yes"}})
+    trials = [record.trial for record in load(folder).records if record.planned_key == "q1s0"]
+    assert [(trial.variant, trial.levels) for trial in trials] == [("attention=on", {"attention": "on"})]
+
+
 @pytest.mark.parametrize(
     ("choices", "said"),
     [

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.data.base import IGNORE
 from bench.network.layers import WiringError
 from bench.network.model import Output
-from bench.parts import BenchError, Count, NonNegative
+from bench.parts import BenchError, Count, Fraction, NonNegative, Range
 
 NOT_INSTALLED = "MatchedMasksLoss needs transformers, which is not installed: pip install 'segbench[transformers]'"
 
@@ -40,6 +40,11 @@ class MatchedMasksLoss(nn.Module):
         dice_weight: the weight of the Dice loss of the masks.
         no_object_weight: the weight of "no object" in the cross-entropy of the classes.
         points: the number of points of each mask, with ``points``.
+        oversample_ratio: how many times as many points the most uncertain ones are chosen from, with ``points``.
+        importance_sample_ratio: the share of the points that are the most uncertain ones, with ``points``; the others
+            are random.
+
+    The costs of a match have the weights of the terms; but for ``pixels`` that of the class is 1, as in MaskFormer.
     """
 
     def __init__(
@@ -53,14 +58,19 @@ class MatchedMasksLoss(nn.Module):
         dice_weight: NonNegative = 5.0,
         no_object_weight: NonNegative = 0.1,
         points: Count = 12544,
+        oversample_ratio: Annotated[float, Range(ge=1)] = 3.0,
+        importance_sample_ratio: Fraction = 0.75,
     ) -> None:
         super().__init__()
         self.weight = weight
         self.weights = {
             "loss_cross_entropy": class_weight, "loss_mask": mask_weight, "loss_dice": dice_weight,
         }  # fmt: skip
-        make = _of_points if criterion == "points" else _of_pixels
-        self.criterion = make(num_classes, self.weights, no_object_weight, points)
+        if criterion == "points":
+            sampling = (points, oversample_ratio, importance_sample_ratio)
+            self.criterion = _of_points(num_classes, self.weights, no_object_weight, sampling)
+        else:
+            self.criterion = _of_pixels(num_classes, self.weights, no_object_weight)
 
     def forward(self, output: Output, label: Tensor) -> Tensor:
         """The weighted sum.
@@ -94,13 +104,16 @@ def _layers(aux: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
     return [(aux[f"masks{index}"], aux[f"classes{index}"]) for index in earlier]
 
 
-def _of_points(num_classes: int, weights: dict[str, float], no_object_weight: float, points: int) -> nn.Module:
+def _of_points(
+    num_classes: int, weights: dict[str, float], no_object_weight: float, sampling: tuple[int, float, float]
+) -> nn.Module:
+    points, oversample_ratio, importance_sample_ratio = sampling
     settings = SimpleNamespace(
         num_labels=num_classes,
         no_object_weight=no_object_weight,
         train_num_points=points,
-        oversample_ratio=3.0,  # Mask2Former, config.py, OVERSAMPLE_RATIO
-        importance_sample_ratio=0.75,  # the same, IMPORTANCE_SAMPLE_RATIO
+        oversample_ratio=oversample_ratio,
+        importance_sample_ratio=importance_sample_ratio,
         class_weight=weights["loss_cross_entropy"],
         mask_weight=weights["loss_mask"],
         dice_weight=weights["loss_dice"],
@@ -113,13 +126,13 @@ def _of_points(num_classes: int, weights: dict[str, float], no_object_weight: fl
     return module
 
 
-def _of_pixels(num_classes: int, weights: dict[str, float], no_object_weight: float, points: int) -> nn.Module:
+def _of_pixels(num_classes: int, weights: dict[str, float], no_object_weight: float) -> nn.Module:
     try:
         library: Any = importlib.import_module("transformers.models.maskformer.modeling_maskformer")
     except ImportError as error:
         raise BenchError(NOT_INSTALLED) from error
     matcher = library.MaskFormerHungarianMatcher(
-        cost_class=weights["loss_cross_entropy"], cost_mask=weights["loss_mask"], cost_dice=weights["loss_dice"]
+        cost_class=1.0, cost_mask=weights["loss_mask"], cost_dice=weights["loss_dice"]
     )
     module: nn.Module = library.MaskFormerLoss(num_classes, matcher, weights, no_object_weight)
     return module

@@ -26,6 +26,7 @@ from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
 from bench.network.whole.hub import (
     built_config,
+    check_weights,
     class_of,
     folder_config,
     loaded,
@@ -77,6 +78,8 @@ class HuggingFace(nn.Module):
         if weights is not None and weights_sha256 is not None and with_values:
             self.network: Any = loaded(cls, made, weights, weights_sha256, self.family.classifiers)
         else:
+            if weights is not None and weights_sha256 is not None:
+                check_weights(cls, made, weights, weights_sha256, self.family.classifiers)
             self.network = random_network(cls, made)
         self.family.prepare(self.network)
         if self.family.has_backbone:

@@ -59,7 +59,8 @@ def _of_image(masks: Tensor, frame: Frame) -> Tensor:
 def mask2former(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
     # Without use_auxiliary_loss, transformers 5.24 reads states of layers that it keeps only if it is asked for them.
     output = network(image, output_auxiliary_logits=with_aux, output_hidden_states=True)
-    return answered(layers_of(output, output.auxiliary_logits), frame, with_aux=with_aux)
+    earlier = output.auxiliary_logits if network.config.use_auxiliary_loss else ()
+    return answered(layers_of(output, earlier), frame, with_aux=with_aux)
 
 
 def maskformer(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:

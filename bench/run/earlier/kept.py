@@ -2,7 +2,8 @@
 
 A trial that is no longer planned stays if it has a record, or if another run is at work beside this one, and if the
 code, the settings and the data are those that it was planned with. If a seed or a setting is left out now, the trial's
-own key tells; if a level is gone, the key of a trial of the same stage and seed that both plans have.
+own key tells; if a level is gone, the key of a trial of the same stage and seed that both plans have. A trial that is
+planned under another name, since a level was renamed, is there once, under the name that it has now.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ KeyOf = Callable[[PlannedTrial, Cell, Cell | None], str]
 
 
 def kept_trials(
-    study: Study, earlier: Plan, planned: Iterable[Measurement], recorded: Iterable[str] | None, key_of: KeyOf
+    study: Study,
+    earlier: Plan,
+    planned: Iterable[Measurement],
+    planned_keys: Iterable[str],
+    recorded: Iterable[str] | None,
+    key_of: KeyOf,
 ) -> list[PlannedTrial]:
     """The trials of an earlier plan that stay.
 
@@ -35,6 +41,7 @@ def kept_trials(
         study: the study as it is now.
         earlier: the plan that the results folder holds.
         planned: :func:`what_is_measured` of each trial that the study plans now.
+        planned_keys: the key of each trial that the study plans now.
         recorded: the planned keys of all records; ``None`` if trials without a record stay too, since other runs are at
             work.
         key_of: a function that gives the present key of a trial of a cell of the study.
@@ -43,7 +50,8 @@ def kept_trials(
         return []
     cells = {cell.name: cell for cell in study.cells()}
     left_out = {cell.name for cell in study.excluded()}
-    known, with_record = set(planned), None if recorded is None else set(recorded)
+    known, known_keys = set(planned), set(planned_keys)
+    with_record = None if recorded is None else set(recorded)
     past = [row for row in earlier.trials if not row.excluded]
     witnesses: dict[tuple[Stage, int | None], PlannedTrial] = {}
     for row in past:
@@ -69,7 +77,11 @@ def kept_trials(
         return is_witnessed(row.stage, row.seed)
 
     candidates = (
-        row for row in past if what_is_measured(row) not in known and (with_record is None or row.key in with_record)
+        row
+        for row in past
+        if what_is_measured(row) not in known
+        and row.key not in known_keys
+        and (with_record is None or row.key in with_record)
     )
     return [row for row in candidates if may_stay(row)]
 

@@ -67,10 +67,11 @@ def test_side_outputs_of_another_form_are_refused_with_the_remedy() -> None:
 
 
 def test_own_losses_have_the_weights_of_the_configuration() -> None:
-    config = hub_config(mask_weight=3.0, train_num_points=100)
+    config = hub_config(mask_weight=3.0, train_num_points=100, importance_sample_ratio=0.5)
     (loss,) = own_losses(part(HuggingFace, architecture="mask2former", config=config))
     choices = dict(loss.choices)
     assert (choices["mask_weight"], choices["points"], choices["criterion"]) == (3.0, 100, "points")
+    assert (choices["oversample_ratio"], choices["importance_sample_ratio"]) == (3.0, 0.5)
     (loss,) = own_losses(part(HuggingFace, architecture="maskformer"))
     assert (dict(loss.choices)["mask_weight"], dict(loss.choices)["criterion"]) == (20.0, "pixels")
     config = hub_config(auxiliary_loss_weight=0.2)

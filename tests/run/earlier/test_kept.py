@@ -37,6 +37,7 @@ from bench.study.factors import Factor, change, choose
 from bench.study.study import Study
 
 WIDTHS = {{"narrow": change(), "wide": change(head=choose(width=16)), "wider": change(head=choose(width=24))}}
+WIDTHS["broad"] = WIDTHS["wide"]
 STUDY = Study(
     name="kept",
     question="How wide?",
@@ -57,7 +58,7 @@ STUDY = Study(
 MEASURED = {
     "split": "val", "images": 2, "iterations": 2, "train_s": 0.5, "history": {"iteration": [1], "loss": [0.7]},
 }  # fmt: skip
-TWO, THREE = ("narrow", "wide"), ("narrow", "wide", "wider")
+TWO, RENAMED, THREE = ("narrow", "wide"), ("narrow", "broad"), ("narrow", "wide", "wider")
 
 
 def study_file(tmp_path: Path, levels: Sequence[str], iterations: int = 2) -> Path:
@@ -140,6 +141,20 @@ def test_a_level_that_was_run_and_is_gone_stays_with_its_network_in_the_audit(tm
     assert trained(run_of(tmp_path, TWO, (0,))) == trained(plan)  # a third run keeps it too
 
 
+def test_a_renamed_level_has_its_trials_under_the_new_name(tmp_path: Path) -> None:
+    run_of(tmp_path, TWO, (0, 1))
+    schedule = schedule_of(tmp_path, RENAMED, (0, 1))
+    assert (schedule.pending(), schedule.kept(), schedule.stale()) == ([], [], 0)
+    plan = run_of(tmp_path, RENAMED, (0, 1))
+    assert plan.factors["width"] == list(RENAMED)
+    assert trained(plan) == {(level, seed) for level in RENAMED for seed in (0, 1)}
+    records = load_results(tmp_path / "results" / "kept").records
+    assert {(record.trial.variant, record.trial.seed) for record in records} == {
+        (f"width={level}", seed) for level in RENAMED for seed in (0, 1)
+    }
+    assert "width=wide" not in write_report(tmp_path / "results" / "kept").read_text()
+
+
 def test_a_level_is_gone_and_a_seed_is_new(tmp_path: Path) -> None:
     run_of(tmp_path, THREE, (0,))
     plan = run_of(tmp_path, TWO, (0, 1))
@@ -220,6 +235,8 @@ def test_trials_of_levels_that_are_gone_look_for_their_witness_in_few_keys(tmp_p
         asked.append(cell.name)
         return row.key
 
-    kept = kept_trials(study, earlier.model_copy(update={"trials": [*earlier.trials, *many]}), [], None, present_key)
+    kept = kept_trials(
+        study, earlier.model_copy(update={"trials": [*earlier.trials, *many]}), [], [], None, present_key
+    )
     assert [row.key for row in kept[-200:]] == [row.key for row in many]
     assert len(asked) == 3, "those of both variants that are there, and of the witness of all others"
