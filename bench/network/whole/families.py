@@ -20,6 +20,7 @@ from bench.network.whole.pixelwise import (
     check_beit,
     check_dpt,
     dpt,
+    prepare_upernet,
     quarters,
     segformer,
     upernet,
@@ -86,7 +87,9 @@ FAMILIES: Mapping[str, Family] = {
         "MaskFormerForInstanceSegmentation", "MaskFormerConfig", maskformer, _MASKS, has_backbone=True
     ),
     "segformer": Family("SegformerForSemanticSegmentation", "SegformerConfig", segformer, _HEADS[:1]),
-    "upernet": Family("UperNetForSemanticSegmentation", "UperNetConfig", upernet, _HEADS, has_backbone=True),
+    "upernet": Family(
+        "UperNetForSemanticSegmentation", "UperNetConfig", upernet, _HEADS, has_backbone=True, prepare=prepare_upernet
+    ),
     "dpt": Family(
         "DPTForSemanticSegmentation", "DPTConfig", dpt, ("head.head.4.", "auxiliary_head.head.4."),
         multiple_px=lambda config: 2 * config.patch_size, mean=GREY, std=GREY,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from bench.network.checkpoints.files import COUNTER, StateFileError, misfit
-from bench.network.whole.backbones import complete
+from bench.network.raised import raised_in
+from bench.network.whole.backbones import complete, misfits
 from bench.network.whole.config import OF_THE_DATA, HubConfig, hub_config_of
 from bench.network.whole.families import Family
 from bench.parts import BenchError, ChoiceError, nearest
@@ -23,6 +24,12 @@ log = logging.getLogger("bench.network.whole.hub")
 
 INDEX = "model.safetensors.index.json"
 """The file beside weights that are in several files."""
+
+AT_LEAST_ONE = (
+    "decoder_layers", "dim_feedforward", "embed_dim", "hidden_dim", "hidden_size", "image_size", "num_attention_heads",
+    "num_hidden_layers", "num_queries", "patch_size", "window_size",
+)  # fmt: skip
+"""The numbers of configurations that no network has none of, which transformers does not check."""
 
 ONE_FILE = "model.safetensors"
 """The file of weights that are in one."""
@@ -68,6 +75,7 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             f"{family.config}: the configuration is of a network with the model_type {kind!r}, not "
             f"{cls.model_type!r}; choose the architecture of the configuration"
         )
+    _refuse_none(entries, family.config)
     entries = {**family.defaults(entries), **entries}
     inner = entries.get("backbone_config")
     if family.has_backbone and isinstance(inner, dict) and "model_type" not in inner:
@@ -76,6 +84,7 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             "backbone, such as hub_config(model_type='swin', …)"
         )
     if family.has_backbone and isinstance(inner, dict):
+        _refuse_none(inner, "backbone_config")
         complete(inner)
     try:
         return cls(**entries, num_labels=num_classes)
@@ -92,10 +101,18 @@ def random_network(cls: Any, config: Any) -> Any:
     try:
         return cls(config)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        told = f"{type(error).__name__}: {in_one_line(error)}{raised_in(error)}"
         raise ChoiceError(
-            f"{cls.__name__} cannot be built from this configuration ({type(error).__name__}: {in_one_line(error)}); "
-            "give entries that fit each other, such as as many depths as hidden_sizes and num_attention_heads"
+            f"{cls.__name__} cannot be built from this configuration: "
+            f"{misfits(config) or f'{told}; give entries that fit each other'}"
         ) from error
+
+
+def _refuse_none(entries: Mapping[str, Any], called: str) -> None:
+    for name in AT_LEAST_ONE:
+        value = entries.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise ChoiceError(f"{called}({name}={value}): expected at least 1")
 
 
 def refuse_unknown(library: Any, family: Family, config: HubConfig) -> None:

@@ -27,6 +27,7 @@ from bench.network.whole.families import FAMILIES
 from bench.network.whole.hub import checksum
 from bench.network.whole.huggingface import HuggingFace
 from bench.parts import ChoiceError, part
+from tests.network.whole import small
 from tests.network.whole.small import CONFIGS, network
 
 transformers = pytest.importorskip(
@@ -225,8 +226,29 @@ def test_an_entry_that_transformers_would_ignore_is_refused() -> None:
         HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"model_type": "swine"}))
     with pytest.raises(ChoiceError, match="backbone_config has no model_type"):
         HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"embed_dim": 12}))
-    with pytest.raises(ChoiceError, match=r"cannot be built from this configuration \(IndexError: .*\); give entries"):
-        HuggingFace(CLASSES, architecture="segformer", config=hub_config(depths=(1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "entries", "line"),
+    [
+        ("segformer", {"depths": (1, 1)}, "depths has 2 values, but hidden_sizes, .*mlp_ratios have 4; give each one"),
+        (
+            "beit",
+            {"hidden_size": 32, "num_attention_heads": 64},
+            "num_attention_heads=64 does not divide hidden_size=32",
+        ),
+        ("oneformer", {"decoder_layers": -1}, r"OneFormerConfig\(decoder_layers=-1\): expected at least 1"),
+        ("dpt", {"hidden_act": "none"}, r"KeyError: .*\(raised in transformers/activations.py:\d+\); give entries"),
+        (
+            "upernet",
+            {"auxiliary_num_convs": 0, "auxiliary_channels": 16, "backbone_config": small.SWIN},
+            r"auxiliary_num_convs=0.*map of 48 channels, .*; choose auxiliary_channels=48",
+        ),
+    ],
+)
+def test_entries_that_do_not_fit_each_other_are_named(architecture: Any, entries: dict[str, Any], line: str) -> None:
+    with pytest.raises(ChoiceError, match=line):
+        HuggingFace(CLASSES, architecture=architecture, config=hub_config(**entries))
 
 
 def test_the_configuration_of_a_folder_is_read_as_a_choice(tmp_path: Path) -> None:
