@@ -61,8 +61,8 @@ def sweep(root: Path = ROOT) -> None:
 def _is_remains(folder: Path) -> bool:
     """Return whether a worker that was starting as its run was killed has made a removed folder again.
 
-    It has no marker, nothing but the session of Ray of its run, and nothing in it has changed for a while. A folder that a run is
-    making has no session yet, and one of a run at work has a marker.
+    It has no marker, nothing but the session of Ray of its run, and nothing in it has changed for a while. A folder
+    that a run is making has no session yet, and one of a run at work has a marker.
     """
     run = folder.name.split("-")[1]
     names = {path.name for path in folder.iterdir()} - {"session_latest"}
