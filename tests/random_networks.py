@@ -2,10 +2,10 @@
 
 Networks of timm under the heads and necks of this package, of transformers and of segmentation_models_pytorch are
 drawn as a user would write them: mostly sensible, and now and then with an entry that cannot work, such as a text for a
-number, an output stride for a network that cannot be dilated, or a neck of pyramids under a plain transformer. Each is a variant of
-a study of its own, beside one that is known to work, and ``bench check`` runs on it in a process of its own. It ends
-with both in the table, or with one line that says why the other is missing. Anything else is a fault: a traceback,
-several lines, a hang, a crash, a fault that hides the variant that works.
+number, an output stride for a network that cannot be dilated, or a neck of pyramids under a plain transformer. Each is
+a variant of a study of its own, beside one that is known to work, and ``bench check`` runs on it in a process of its
+own. It ends with both in the table, or with one line that says why the other is missing. Anything else is a fault: a
+traceback, several lines, a hang, a crash, a fault that hides the variant that works.
 
     python tests/random_networks.py [LIBRARY …] [--networks 200] [--seed 0] [--first 0] [--only NUMBER]
 
