@@ -186,7 +186,8 @@ COLUMNS: dict[str, Column] = {
         "Wall time of the training loop. Trials may have shared the machine: not a speed comparison.",
     ),
     "parameters": Column(
-        "Parameters", "count", "M", 1e-6, 2, "lower", "cost", "Parameters, frozen ones too, auxiliary head left out.",
+        "Parameters", "count", "M", 1e-6, 2, "lower", "cost",
+        "Parameters, frozen ones too, auxiliary head left out; of a whole network, all that its library counts.",
         counted=True,
     ),
     "macs": Column(
