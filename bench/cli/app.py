@@ -37,7 +37,7 @@ app.command(epilog=studies.SOURCES)(studies.check)
 for command in (
     studies.plan, studies.run, studies.tune, studies.explore, studies.trial, studies.rekey,
     timings.speed, timings.limits, timings.cost,
-    networks.convert, studies.evaluate, networks.predict,
+    networks.convert, networks.evaluate, networks.predict,
     results.report, results.compare, results.export, results.merge, results.clean,
 ):  # fmt: skip
     app.command()(command)

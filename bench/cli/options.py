@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, get_args
@@ -11,9 +11,9 @@ import typer
 
 from bench.cli.console import say
 from bench.parts import BenchError, mismatch
-from bench.protocol.recipe import Pixels, Precision, TimedPrecision
+from bench.protocol.recipe import Mode, Pixels, Precision, TimedPrecision
 from bench.protocol.recipes import RECIPES
-from bench.protocol.setting import MemoryFormat, Mode
+from bench.protocol.setting import MemoryFormat
 from bench.protocol.words import joined
 from bench.run.handling import Handling
 from bench.run.processes.stopping import Stopped
@@ -268,3 +268,8 @@ def requeued(is_share: bool) -> Iterator[None]:
             say(f"bench: stopped by {stop.name}", error=True)
         stop.obeyed()
         raise typer.Exit(EXIT_REQUEUE) from None
+
+
+def words_of(given: Iterable[str] | None) -> list[str]:
+    """The words of an option that may be repeated, or hold several words with commas."""
+    return [word.strip() for text in given or () for word in text.split(",")]

@@ -19,8 +19,8 @@ from bench.cli.trials.running import run
 from bench.evidence.evidence import evidence_of
 from bench.parts import nearest
 from bench.protocol.modes import check_setting
-from bench.protocol.recipe import TimedPrecision
-from bench.protocol.setting import MemoryFormat, Mode, Setting
+from bench.protocol.recipe import Mode, TimedPrecision
+from bench.protocol.setting import MemoryFormat, Setting
 from bench.records.files import write_json
 from bench.run import environment
 from bench.run.handling import Handling

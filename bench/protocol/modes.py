@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.parts import ChoiceError
-from bench.protocol.recipe import TimedPrecision
-from bench.protocol.setting import Mode, Setting
+from bench.protocol.recipe import Mode, Recipe, TimedPrecision
+from bench.protocol.setting import Setting
 from bench.protocol.words import joined
 
 Precisions = tuple[TimedPrecision, ...]
@@ -93,3 +93,21 @@ def check_setting(setting: Setting, device_type: str) -> None:
         missing = [name for name in packages if importlib.util.find_spec(name) is None]
         if missing:
             raise ChoiceError(f"mode {mode!r} needs {joined(missing)}, not installed here; {install}")
+
+
+def tested_precision(recipe: Recipe) -> TimedPrecision:
+    """The precision in which a recipe tests a network."""
+    return recipe.test_precision or ("tf32" if recipe.precision == "tf32" else "float32")
+
+
+def check_test(recipe: Recipe, device_type: str) -> None:
+    """Refuse a recipe that tests networks in a mode or a precision that this device or environment does not have.
+
+    Raises:
+        ChoiceError: as :func:`check_setting` does.
+    """
+    if recipe.test_mode != "eager" or recipe.test_precision is not None:
+        height, width = recipe.crop_px  # of any size: the images' own are not known here, and change no answer
+        check_setting(
+            Setting(height=height, width=width, mode=recipe.test_mode, precision=tested_precision(recipe)), device_type
+        )

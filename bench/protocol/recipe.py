@@ -26,6 +26,13 @@ TimedPrecision = Literal[Precision, "int8_static", "int8_dynamic"]
 """The precisions of a timing: those of a recipe, and 8-bit integers in a network that is quantised after training. The
 ranges of its feature maps are taken from images beforehand (``int8_static``) or found in each forward
 (``int8_dynamic``)."""
+Mode = Literal[
+    "eager", "compile", "compile_max_autotune", "cuda_graph", "aot_inductor", "onnxruntime", "openvino", "tensorrt"
+]
+"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile, and
+``compile_max_autotune`` lets it try more kernels; ``cuda_graph`` captures one graph and replays it; ``aot_inductor``
+compiles an exported graph ahead of time; ``onnxruntime``, ``openvino`` and ``tensorrt`` run it outside of torch.
+:mod:`bench.protocol.modes` says where each runs, and in which precisions."""
 Kernels = Literal["fastest", "default", "deterministic"]
 Pixels = Annotated[int, Range(ge=16)]
 Averaging = Literal["probabilities", "logits", "exponentials"]
@@ -145,6 +152,8 @@ class Recipe:
         test_flip: ``True`` to test the mirrored image too.
         averaged: the convention by which the scores of windows, scales and flips are averaged; see
             :mod:`bench.training.protocols`.
+        test_mode: the execution mode in which the network is tested; see :mod:`bench.protocol.modes`.
+        test_precision: the precision in which the network is tested; ``None`` is float32, or TF32 with ``precision``.
         short_side_px: the length to which the shorter side of a training image is resized before the random scale;
             ``None`` for its own. With ``long_side_px`` too, neither side becomes longer than asked for.
         long_side_px: likewise for the longer side.
@@ -204,6 +213,8 @@ class Recipe:
     test_long_side_px: Count | None = field(default=None, metadata={"neutral": None})
     test_flip: bool = field(default=False, metadata={"neutral": False})
     averaged: Averaging = field(default="probabilities", metadata={"neutral": "probabilities"})
+    test_mode: Mode = field(default="eager", metadata={"neutral": "eager"})
+    test_precision: TimedPrecision | None = field(default=None, metadata={"neutral": None})
     short_side_px: Pixels | None = field(default=None, metadata={"neutral": None})
     long_side_px: Pixels | None = field(default=None, metadata={"neutral": None})
     largest_class_share: Share = field(default=1.0, metadata={"neutral": 1.0})

@@ -7,16 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.parts import ChoiceError, Count, Positive, choices_of, mismatch
-from bench.protocol.recipe import Pixels, TimedPrecision, check_precision
-
-Mode = Literal[
-    "eager", "compile", "compile_max_autotune", "cuda_graph", "aot_inductor", "onnxruntime", "openvino", "tensorrt"
-]
-"""The ways to execute a network: ``eager`` runs PyTorch as usual; ``compile`` uses torch.compile, and
-``compile_max_autotune`` lets it try more kernels; ``cuda_graph`` captures one graph and replays it; ``aot_inductor``
-compiles an exported graph ahead of time; ``onnxruntime``, ``openvino`` and ``tensorrt`` run it outside of torch.
-:mod:`bench.protocol.modes` says where each runs, and in which precisions."""
-
+from bench.protocol.recipe import Mode, Pixels, TimedPrecision, check_precision
 
 MemoryFormat = Literal["contiguous", "channels_last"]
 """The order of a feature map's numbers in memory: channel by channel, or pixel by pixel. Weights and input have it."""

@@ -17,6 +17,7 @@ TEST_FIELDS = frozenset(
     {
         "split", "eval_batch", "reported", "boundary_px", "trimap_px", "boundary_iou_share", "distance_crop_px",
         "vanishing_point", "window_px", "window_stride_px", "test_scales", "test_long_side_px", "test_flip", "averaged",
+        "test_mode", "test_precision",
     }
 )  # fmt: skip
 """The recipe's fields that say how a network is tested: those with other values train the same network."""
@@ -63,7 +64,7 @@ def protocol_fields(text: str) -> dict[str, Any]:
 
     Args:
         text: a name of :data:`PROTOCOLS`, or fields such as ``test_flip=true,test_scales=0.75:1:1.25,window_px=512x512,
-            window_stride_px=341x341``, which change the study's own.
+            window_stride_px=341x341``, which change the study's own, or fields after a name, which change that one's.
 
     Raises:
         ChoiceError: for an unknown name, field or value.
@@ -78,6 +79,9 @@ def protocol_fields(text: str) -> dict[str, Any]:
     known = sorted(TEST_FIELDS - {"split", "reported"})
     fields: dict[str, Any] = {}
     for term in text.split(","):
+        if not fields and term.strip() in PROTOCOLS:
+            fields |= PROTOCOLS[term.strip()]
+            continue
         name, equals, value = term.strip().partition("=")
         if not equals or name not in known:
             raise ChoiceError(f"--protocol {term.strip()!r}: expected one of {', '.join(known)}{nearest(name, known)}")

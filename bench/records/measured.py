@@ -7,7 +7,7 @@ The measurements of each stage are in :mod:`~bench.records.quality`, :mod:`~benc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,20 @@ class Isolation(Form):
 
 
 NOTHING_KNOWN = Isolation()
+
+
+class OutputDifference(Form):
+    """The difference of a mode's logits from those of eager torch in float32, for the same image and weights.
+
+    Attributes:
+        max_abs: the largest difference of a logit.
+        largest: the largest absolute logit of eager torch.
+        changed: the share of pixels whose class is another one.
+    """
+
+    max_abs: Amount
+    largest: Amount
+    changed: Annotated[float, Field(ge=0, le=1)]
 
 
 class Measured(Form):

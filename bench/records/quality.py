@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, mod
 from bench.protocol import scores
 from bench.protocol.scores import Floats
 from bench.records.forms import AS_WRITTEN, LARGEST, Amount, Finite, Form, Names, Whole
-from bench.records.measured import Measured
+from bench.records.measured import Measured, OutputDifference
 
 Matrix = list[list[Whole]]
 Step = Annotated[float, Field(ge=0, le=LARGEST, multiple_of=1), PlainSerializer(int)]
@@ -125,7 +125,9 @@ class MeasuredQuality(Measured):
     weights that were evaluated, and ``weights_digest`` its SHA-256. ``resumed_after`` are the numbers of iterations
     after which an interrupted training went on. ``processes`` is the number of processes that trained the network
     together, each on a GPU of its own where there are GPUs. ``trained_as`` is the key of the trial that trained the
-    network, where this one only tested it, by kept weights.
+    network, where this one only tested it, by kept weights. ``difference`` is how the logits of the mode or precision
+    that it was tested in differ from those of eager torch, over all forwards, and ``prepared_s`` the seconds of export,
+    compilation and first calls, if it was not tested by eager torch in float32.
     """
 
     classes: Names
@@ -149,6 +151,8 @@ class MeasuredQuality(Measured):
     processes: Annotated[Whole, Field(ge=1)] = 1
     trained_as: str = ""
     curve: ScoreCurve | None = None
+    difference: OutputDifference | None = None
+    prepared_s: Amount | None = None
 
     @property
     def miou(self) -> float:

@@ -7,28 +7,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from bench.records.forms import Amount, Form, Samples, Whole
-from bench.records.measured import Measured
+from bench.records.forms import Amount, Samples, Whole
+from bench.records.measured import Measured, OutputDifference
 
 ROUNDING = 1e-9
 """The largest difference of a logarithm that is computed twice."""
-Share = Annotated[float, Field(ge=0, le=1)]
 LogRatio = Annotated[float, Field(ge=-50, le=50)]
 """The logarithm of the ratio of two times, from -50 to 50."""
-
-
-class OutputDifference(Form):
-    """The difference of a mode's logits from those of eager torch in float32, for the same image and weights.
-
-    Attributes:
-        max_abs: the largest difference of a logit.
-        largest: the largest absolute logit of eager torch.
-        changed: the share of pixels whose class is another one.
-    """
-
-    max_abs: Amount
-    largest: Amount
-    changed: Share
 
 
 class MeasuredSpeed(Measured):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from bench.measure.cost.counts import parameters
+from bench.measure.cost.whole.reach import Counts
 from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, Output, SegModel, Variant
-from bench.network.shapes_alone import from_shapes
+from bench.network.shapes_alone import from_shapes, shapes_alone
+from bench.network.whole.without import Without
 from bench.network.wiring import unread, unread_line, watch
 from bench.parts import BenchError, ChoiceError
 from bench.records.forms import build
@@ -149,10 +151,12 @@ class _Wirings:
     Attributes:
         seen: the Parts that were joined in a forward.
         unread: the Parts that were joined, and a slot -> the sentence about its parameters that no loss reads.
+        untrained: a whole network with its losses -> the names of its parameters that no loss reads.
     """
 
     seen: set[object] = field(default_factory=set)
     unread: dict[tuple[object, str], str] = field(default_factory=dict)
+    untrained: dict[object, frozenset[str]] = field(default_factory=dict)
 
     def are_new(self, variant: Variant) -> bool:
         """True if a loss, a part with an output of its own, or a pair of backbone and neck was in no forward yet."""
@@ -167,6 +171,7 @@ class _Wirings:
             self.unread.pop((_joined(variant, slot), slot), None)
             if slot in names:
                 self.unread[_joined(variant, slot), slot] = unread_line(model, slot, names[slot])
+        self.untrained[_outputs(variant)] = frozenset(names.get("whole", ()))
 
     def notes(self, variant: Variant) -> tuple[str, ...]:
         keys = ((_joined(variant, slot), slot) for slot in variant.parts())
@@ -216,6 +221,8 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
             wirings.add(model, None)
     sized = count_at(model, *px)
     counts = sized.counts
+    if on_meta and isinstance(model.whole, Without):
+        _refuse_needed(model, px)
     if counts.output_shape != (1, model.num_classes, *px):
         raise WiringError(f"logits of shape {counts.output_shape}, expected {(1, model.num_classes, *px)}")
     return Checked(
@@ -227,7 +234,7 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
         output_shape=counts.output_shape,
         wasted={idle.module: idle.macs for idle in counts.idle()},
         extrapolated="" if sized.fit is None else str(sized.fit),
-        notes=(*wirings.notes(cell.variant), *_notes(sized)),
+        notes=(*wirings.notes(cell.variant), *_notes(sized), *_ways_out(model, counts, wirings)),
     )
 
 
@@ -242,6 +249,42 @@ def _notes(sized: Sized) -> Iterator[str]:
         )
     if sized.fit is not None:
         yield f"its MACs are {sized.fit}"
+
+
+def _ways_out(model: SegModel, counts: Counts, wirings: _Wirings) -> Iterator[str]:
+    """The sentence that says how modules of a whole network that run for nothing are left out, if they matter."""
+    if model.whole is None:
+        return
+    untrained = wirings.untrained.get(_outputs(model.variant), frozenset())
+    known, base = dict(model.named_modules()), "whole.network." if isinstance(model.whole, Without) else "whole."
+    everywhere: list[str] = []
+    in_evaluation: list[str] = []
+    for name in counts.unused:
+        own = [f"{name}.{inner}".removeprefix("whole.") for inner, _ in known[name].named_parameters()]
+        never = bool(own) and untrained.issuperset(own)
+        if never or counts.wasted_macs(name) >= TOLD_SHARE * counts.macs() > 0:
+            (everywhere if never else in_evaluation).append(name.removeprefix(base))
+    chosen = {"in_evaluation": in_evaluation, "everywhere": everywhere}
+    words = ", ".join(f"{choice}={tuple(names)}" for choice, names in chosen.items() if names)
+    if words and isinstance(model.whole, Without):
+        yield f"Without leaves out these modules as well if it names them: {words}"
+    elif words:
+        yield f"whole=part(Without, network=…, {words}) leaves out what it runs for nothing"
+
+
+def _refuse_needed(model: SegModel, px: tuple[int, int]) -> None:
+    """Refuse to leave out a module that logits depend on, which shapes alone do not show where they stay the same.
+
+    Raises:
+        ChoiceError: for such a module.
+    """
+    part = model.variant.whole
+    assert part is not None
+    whole = shapes_alone(lambda: SegModel(replace(model.variant, whole=part["network"]), model.num_classes))
+    running = count_at(whole, *px).counts.running
+    for name in (*part["in_evaluation"], *part["everywhere"]):
+        if running.get(f"whole.{name}"):
+            raise ChoiceError(f"{part['network'].cls.__name__} cannot be without {name}: the logits depend on it")
 
 
 def facts(study: Study, checked: Sequence[Checked], height: int, width: int) -> Audit:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.data.base import Dataset, Split
 from bench.measure.quality.evaluate import Viewer, evaluate
+from bench.measure.quality.in_mode import InMode, measured_in_mode
 from bench.measure.timing.execution import (
     Forward,
     TrainingStep,
@@ -168,6 +169,8 @@ def measure_quality(
         )
         switches_in_force = in_force(device)
     split = dataset.split(recipe.split)
+    if recipe.test_mode != "eager" or recipe.test_precision is not None:
+        model = InMode(model, dataset, recipe)
     with switches(recipe.precision, outside_training(recipe.kernels), device):
         quality = evaluate(
             model,
@@ -185,6 +188,7 @@ def measure_quality(
         "split": recipe.split,
         "images": len(split),
         **quality.measured(),
+        **({} if recipe.test_mode == "eager" and recipe.test_precision is None else measured_in_mode(model)),
         "iterations": recipe.iterations,
         "train_s": history.train_s,
         "history": history.thinned(),

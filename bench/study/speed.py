@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bench.parts import ChoiceError
-from bench.protocol.setting import Mode, Setting
+from bench.protocol.recipe import Mode
+from bench.protocol.setting import Setting
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 
 from bench.parts import ChoiceError
 from bench.protocol.modes import MODES, check_setting
-from bench.protocol.setting import Mode, Setting
+from bench.protocol.recipe import Mode
+from bench.protocol.setting import Setting
 
 
 def setting(**choices: Any) -> Setting:

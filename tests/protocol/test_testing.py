@@ -31,6 +31,8 @@ def test_a_named_protocol_sets_fields_of_testing_alone(name: str) -> None:
         ("window_px=512x512,window_stride_px=341x300", {"window_px": (512, 512), "window_stride_px": (341, 300)}),
         ("test_long_side_px=2048,eval_batch=4", {"test_long_side_px": 2048, "eval_batch": 4}),
         ("test_long_side_px=none", {"test_long_side_px": None}),
+        ("test_mode=openvino,test_precision=bfloat16", {"test_mode": "openvino", "test_precision": "bfloat16"}),
+        ("flip,test_mode=compile", {**PROTOCOLS["flip"], "test_mode": "compile"}),
         ("boundary_px=3:5,boundary_iou_share=0.01", {"boundary_px": (3, 5), "boundary_iou_share": 0.01}),
     ],
 )
@@ -47,6 +49,7 @@ def test_an_option_may_name_fields(text: str, fields: dict[str, Any]) -> None:
         ("learning_rate=1", "expected one of averaged"),
         ("split=test", "expected one of averaged"),
         ("test_flip=true,scales=1", "expected one of averaged"),
+        ("test_flip=true,whole", "expected one of averaged"),
     ],
 )
 def test_what_is_no_protocol_is_refused(text: str, message: str) -> None:

@@ -15,13 +15,14 @@ from bench.network.heads.dual_attention import DualAttentionHead
 from bench.network.heads.fcn import FCNHead
 from bench.network.losses.segmentation import AuxiliaryLoss, SegmentationLoss
 from bench.network.model import Variant
+from bench.network.whole.without import Without
 from bench.parts import Level, Part, part
 from bench.protocol.recipe import Recipe
 from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.study.cells import Cell
 from bench.study.factors import Change, Factor, StudyError, adding, change, choose
 from bench.study.study import Study
-from tests.measure.networks import Pixelwise
+from tests.measure.networks import Pixelwise, TwoLayers
 
 PX = (32, 48)
 CLASSES = 5
@@ -438,3 +439,16 @@ def test_modules_that_run_for_nothing_are_said() -> None:
     assert network.wasted == {"whole.auxiliary_head": 32 * 48 * 27 * 8}
     assert any("GMAC never reach the output, those of whole.auxiliary_head:" in note for note in network.notes)
     assert network.extrapolated == ""
+    way_out = "whole=part(Without, network=…, everywhere=('auxiliary_head',)) leaves out what it runs for nothing"
+    assert network.notes[-1] == way_out
+    switched = part(Without, network=part(RunsForNothing), everywhere=("auxiliary_head",))
+    network = list(check_cells(study(change(backbone=None, head=None, whole=switched)), classes_of, *PX))[1]
+    assert isinstance(network, Checked), network
+    assert (network.wasted, network.notes) == ({}, ())
+
+
+def test_a_module_that_logits_depend_on_is_refused_although_shapes_stay_the_same() -> None:
+    switched = part(Without, network=part(TwoLayers), in_evaluation=("norm",))
+    network = list(check_cells(study(change(backbone=None, head=None, whole=switched)), classes_of, *PX))[1]
+    assert isinstance(network, Faulty), network
+    assert network.reason == "TwoLayers cannot be without norm: the logits depend on it"

@@ -1,4 +1,4 @@
-"""The commands about the weights of networks: convert, from other implementations, and predict, of one's own images."""
+"""The commands about trained networks: convert, from other implementations, evaluate in another way, and predict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,26 @@ from typing import Annotated
 import typer
 
 from bench.cli.documents.document import AsJson, only_document
-from bench.cli.options import EXIT_OPEN, ResultsFolder, SizeName, StudyFile
+from bench.cli.options import (
+    EXIT_OPEN,
+    MODES,
+    TIMED_PRECISIONS,
+    CacheFolder,
+    Cpus,
+    Final,
+    Gpus,
+    NoCache,
+    Pictures,
+    ResultsFolder,
+    Retry,
+    SizeName,
+    StudyFile,
+    Timeout,
+    words_of,
+)
+from bench.parts import BenchError
+from bench.protocol.testing import PROTOCOLS
+from bench.run.handling import Handling
 
 
 def convert(
@@ -50,6 +69,70 @@ def convert(
 
     with only_document(as_json) as give:
         networks.convert(checkpoint, planning.source(study, size), variant, out, classes, layout, give)
+
+
+def evaluate(
+    folder: ResultsFolder,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(PROTOCOLS)}, or fields of the recipe such as "
+            "test_flip=true,test_scales=0.75:1:1.25.",
+            show_default=False,
+        ),
+    ] = None,
+    final: Final = False,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mode",
+            "--modes",
+            help=f"Test in execution modes, and print the mIoU in each beside that of eager torch: {MODES}. May be "
+            "repeated, or hold several with commas.",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"With --modes: {TIMED_PRECISIONS}, by default float32; may be repeated, or hold several with commas.",
+            show_default=False,
+        ),
+    ] = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    timeout: Timeout = None,
+    retry: Retry = None,
+    pictures: Pictures = True,
+    cache: CacheFolder = None,
+    no_cache: NoCache = False,
+    as_json: AsJson = False,
+) -> None:
+    """Test trained networks in another way, by their kept weights, without training again.
+
+    The records and the report go into a folder of their own beside FOLDER, as if the study had been run so. Each mode
+    with each precision has such a folder.
+    """
+    from bench.cli import decoding
+    from bench.cli.trials import evaluating
+
+    handling = Handling(timeout_s=timeout, pictures=pictures)
+    shelf = decoding.shelf_in(cache, no_cache=no_cache)
+    modes, precisions = words_of(mode), words_of(precision)
+    if precisions and not modes:
+        raise BenchError("--precision is for --modes; add --modes eager, or other modes")
+    with only_document(as_json) as give:
+        if modes:
+            complete = evaluating.evaluate_in_modes(
+                folder, modes, precisions, protocol, final, retry or (),
+                handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give,
+            )  # fmt: skip
+        else:
+            complete = evaluating.evaluate(
+                folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give
+            )
+    if not complete:
+        raise typer.Exit(EXIT_OPEN)
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""The commands about the trials of a study: check, plan, run, tune, explore, trial, evaluate and rekey."""
+"""The commands about the trials of a study: check, plan, run, tune, explore, trial and rekey."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ from bench.cli.options import (
     requeued,
 )
 from bench.protocol.recipes import RECIPES
-from bench.protocol.testing import PROTOCOLS
-from bench.run.handling import CHECKPOINT_MINUTES, Handling
+from bench.run.handling import CHECKPOINT_MINUTES
 
 SOURCES = "\b\nRecipes:\n" + "\n".join(f"  {name}: {recipe.source}" for name, recipe in RECIPES.items())
 """The published recipes with their sources, as lines below the help of ``bench check``."""
@@ -368,43 +367,6 @@ def trial(
         handling = handled(pictures=pictures, weights=weights, minutes=checkpoint_minutes)
         done = single.trial(schedule, argv(), variant, stage, handling=handling, shelf=shelf, give=give)
     if not done:
-        raise typer.Exit(EXIT_OPEN)
-
-
-def evaluate(
-    folder: ResultsFolder,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help=f"One of {', '.join(PROTOCOLS)}, or fields of the recipe such as "
-            "test_flip=true,test_scales=0.75:1:1.25.",
-            show_default=False,
-        ),
-    ] = None,
-    final: Final = False,
-    cpus: Cpus = None,
-    gpus: Gpus = None,
-    timeout: Timeout = None,
-    retry: Retry = None,
-    pictures: Pictures = True,
-    cache: CacheFolder = None,
-    no_cache: NoCache = False,
-    as_json: AsJson = False,
-) -> None:
-    """Test trained networks in another way, by their kept weights, without training again.
-
-    The records and the report go into a folder of their own beside FOLDER, as if the study had been run so.
-    """
-    from bench.cli import decoding
-    from bench.cli.trials import evaluating
-
-    handling = Handling(timeout_s=timeout, pictures=pictures)
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
-    with only_document(as_json) as give:
-        complete = evaluating.evaluate(
-            folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give
-        )
-    if not complete:
         raise typer.Exit(EXIT_OPEN)
 
 

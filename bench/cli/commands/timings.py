@@ -24,6 +24,7 @@ from bench.cli.options import (
     Timeout,
     Training,
     VariantName,
+    words_of,
 )
 
 
@@ -94,7 +95,7 @@ def speed(
     from bench.cli import timings
     from bench.cli.trials import planning
 
-    modes = tuple(name.strip() for given in mode or () for name in given.split(","))
+    modes = tuple(words_of(mode))
     sweep: timings.Sweep | timings.Modes | None = timings.Modes(modes) if modes else None
     if against is not None:
         sweep = timings.Sweep(

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast, get_args
 
 from bench.cli.console import console_for_people
-from bench.cli.documents.document import Give, keep_silent
+from bench.cli.display import table_of
+from bench.cli.documents.document import Document, Give, keep_silent
+from bench.cli.documents.trials import ModesDocument, RunDocument, VariantInMode
 from bench.cli.trials.planning import scheduled
 from bench.cli.trials.running import run
 from bench.data.decoded.shelf import Shelf
+from bench.evidence.compare.modes import QualityInMode, quality_in_mode
+from bench.parts import nearest
+from bench.protocol.recipe import Mode, TimedPrecision
 from bench.protocol.words import plural
-from bench.records.results import load
+from bench.records.results import Results, load
 from bench.run.handling import Handling
 from bench.run.keeping.retested import copy_untested
 from bench.run.keeping.weights import with_weights
+from bench.run.processes.stopping import Stopped
+from bench.run.schedule.schedule import Schedule
+from bench.run.trial import Trial
 from bench.study.factors import StudyError
-from bench.study.source import source_of_plan
+from bench.study.source import Source, source_of_plan
 
 
 def evaluate(
@@ -55,28 +64,210 @@ def evaluate(
         BenchError: if nothing is left to test, or if the study cannot be run so.
     """
     results = load(folder)
-    trained = source_of_plan(results.plan, folder)
     if protocol is None and not final:
-        raise StudyError("nothing to do: say how to test with --protocol, or on which images with --final")
+        raise StudyError("nothing to do: say how to test with --protocol or --modes, or on which images with --final")
+    test = _test_of(folder, results, protocol, final, cpus=cpus, gpus=gpus, shelf=shelf)
+    if test.schedule.folder.resolve() == folder.resolve():
+        raise StudyError(f"{folder} was tested so already")
+    return _tested(folder, results, test, retry, handling, shelf, give)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A test of the networks of a results folder.
+
+    Attributes:
+        source: the study, as it would be run to test so.
+        schedule: its trials.
+        chosen: those whose weights are kept.
+    """
+
+    source: Source
+    schedule: Schedule
+    chosen: list[Trial]
+
+    @property
+    def missing(self) -> int:
+        """The number of trials whose weights are not kept."""
+        return sum(trial.stage == "quality" for trial in self.schedule.trials) - len(self.chosen)
+
+
+def _test_of(
+    folder: Path,
+    results: Results,
+    protocol: str | None,
+    final: bool,
+    *,
+    cpus: int | None,
+    gpus: float | None,
+    shelf: Shelf | None,
+) -> _Test:
+    """The test that a protocol and ``--final`` ask for; nothing is run or written.
+
+    Raises:
+        BenchError: if nothing can be tested, or if the study cannot be run so.
+    """
+    trained = source_of_plan(results.plan, folder)
     asked = replace(
         trained, protocol=protocol or trained.protocol, final=final or trained.final, seeds=tuple(results.plan.seeds)
     )
     trained_by = max((trial.processes for trial in results.plan.trials), default=1)
     schedule = scheduled(asked, folder.parent, cpus, gpus, shelf=shelf, trained_by=trained_by)
-    if schedule.folder.resolve() == folder.resolve():
-        raise StudyError(f"{folder} was tested so already")
-    console = console_for_people()
     able = with_weights(results)
     chosen = [trial for trial in schedule.trials if (trial.stage == "quality" and (trial.variant, trial.seed) in able)]
-    missing = sum(trial.stage == "quality" for trial in schedule.trials) - len(chosen)
-    if missing:
-        console.print(f"{plural(missing, 'trial')} without kept weights cannot be tested without training.")
     if not chosen:
         raise StudyError(f"{folder} has no weights to test: run its study without --no-weights")
+    return _Test(asked, schedule, chosen)
+
+
+def _tested(
+    folder: Path,
+    results: Results,
+    test: _Test,
+    retry: Collection[str],
+    handling: Handling,
+    shelf: Shelf | None,
+    give: Give,
+) -> bool:
+    """Run a test into a results folder of its own, and return ``True`` if all of the study's trials are done."""
+    console = console_for_people()
+    schedule, asked = test.schedule, test.source
+    if test.missing:
+        console.print(f"{plural(test.missing, 'trial')} without kept weights cannot be tested without training.")
     schedule.folder.mkdir(parents=True, exist_ok=True)
     copied = copy_untested(results, folder, {trial.key for trial in schedule.trials}, schedule.folder)
     if copied:
         console.print(f"{plural(copied, 'record')} of costs and speed copied, which no test changes.")
     argv = ["bench", "run", asked.path, *asked.options]
     handling = replace(handling, weights=False, checkpoint_s=None, trained_in=folder.resolve())
-    return run(schedule, argv, handling=handling, retry=retry, trials=chosen, shelf=shelf, give=give) and not missing
+    done = run(schedule, argv, handling=handling, retry=retry, trials=test.chosen, shelf=shelf, give=give)
+    return done and not test.missing
+
+
+def evaluate_in_modes(
+    folder: Path,
+    modes: Sequence[str],
+    precisions: Sequence[str],
+    protocol: str | None,
+    final: bool,
+    retry: Collection[str],
+    *,
+    handling: Handling,
+    cpus: int | None,
+    gpus: float | None,
+    shelf: Shelf | None,
+    give: Give = keep_silent,
+) -> bool:
+    """Test the networks of a results folder in execution modes, and print their mean IoU beside that by eager torch.
+
+    Each mode and precision is a test by :func:`evaluate`, with a results folder of its own. So is that by eager torch,
+    where a protocol or the test split is asked for that the folder was not tested by. All is checked before any test.
+
+    Args:
+        folder: the results folder.
+        modes: the values of ``--modes``.
+        precisions: the values of ``--precision``; none for float32.
+        protocol: the value of ``--protocol``.
+        final: ``True`` to test on the test split.
+        retry: the statuses of trials to test again.
+        handling: the time limit of each trial, and what is kept of it.
+        cpus: the CPU threads of a trial.
+        gpus: the share of a GPU of a trial.
+        shelf: the shelf for decoded samples; ``None`` for none.
+        give: the function that takes the document of all tests.
+
+    Returns:
+        ``True`` if every network that has weights was tested in every mode.
+
+    Raises:
+        BenchError: if a mode cannot be tested here, if nothing is left to test, or if the study cannot be run so.
+    """
+    asked = _modes_asked(modes, precisions)
+    results = load(folder)
+    base = protocol or source_of_plan(results.plan, folder).protocol
+
+    def test_of(protocol: str | None) -> _Test:
+        return _test_of(folder, results, protocol, final, cpus=cpus, gpus=gpus, shelf=shelf)
+
+    eager = test_of(base)
+    tests = {
+        (mode, precision): test_of(",".join(filter(None, [base, _fields(mode, precision)])))
+        for mode, precision in asked
+    }
+    documents: list[Document] = []
+    complete = True
+    stopped: Stopped | None = None
+    reference = eager.schedule.folder
+    try:
+        for test in ([] if reference.resolve() == folder.resolve() else [eager]) + list(tests.values()):
+            complete = _tested(folder, results, test, retry, handling, shelf, documents.append) and complete
+    except Stopped as error:
+        stopped = error
+    rows = [
+        row
+        for (mode, precision), test in tests.items()
+        if all((each / "study.json").exists() for each in (test.schedule.folder, reference))
+        for row in quality_in_mode(
+            load(reference), load(test.schedule.folder), mode, precision, {trial.key for trial in test.chosen}
+        )
+    ]
+    _print_modes(rows)
+    give(
+        ModesDocument(
+            folder=str(reference),
+            complete=complete and stopped is None,
+            stopped_by=None if stopped is None else stopped.name,
+            variants=[VariantInMode(**asdict(row), changes_answer=row.changes_answer) for row in rows],
+            runs=[document for document in documents if isinstance(document, RunDocument)],
+        )
+    )
+    if stopped is not None:
+        raise stopped
+    return complete
+
+
+def _modes_asked(modes: Sequence[str], precisions: Sequence[str]) -> list[tuple[Mode, TimedPrecision]]:
+    """Each mode with each precision, but for eager torch in float32, which all are compared with.
+
+    Raises:
+        StudyError: for a mode or precision that does not exist or is there twice, or if none is left.
+    """
+    for option, given, known in (
+        ("--modes", modes, get_args(Mode)),
+        ("--precision", precisions, get_args(TimedPrecision)),
+    ):
+        for name in given:
+            if name not in known:
+                raise StudyError(f"{option} {name!r}: expected one of {', '.join(known)}{nearest(name, known)}")
+        if len(set(given)) < len(given):
+            raise StudyError(f"{option} {','.join(given)}: each may be there once")
+    pairs = [(mode, precision) for mode in modes for precision in precisions or ("float32",)]
+    others = [pair for pair in pairs if pair != ("eager", "float32")]
+    if not others:
+        raise StudyError(
+            "--modes eager in float32 is what other modes are compared with; add another mode or precision"
+        )
+    return cast(list[tuple[Mode, TimedPrecision]], others)
+
+
+def _fields(mode: str, precision: str) -> str:
+    """The fields of the recipe that test in a mode and a precision, as ``--protocol`` has them."""
+    named = "" if mode == "eager" else f"test_mode={mode},"
+    return f"{named}test_precision={precision}"
+
+
+def _print_modes(rows: Sequence[QualityInMode]) -> None:
+    numbers = ("mIoU by eager", "mIoU", "difference", "pixels changed")
+    table = table_of("mode", "precision", "variant", "seeds", *numbers, "", numeric=("seeds", *numbers))
+    for row in rows:
+        if row.miou is None or row.miou_eager is None or row.delta is None or row.changed is None:
+            cells = ["", "", "", "", f"{row.left}: {row.reason}" if row.reason else row.left]
+        else:
+            remark = "changes the answer" if row.changes_answer else "the same answer"
+            cells = [f"{100 * row.miou_eager:.2f}", f"{100 * row.miou:.2f}", f"{100 * row.delta:+.2f}"]
+            cells += [f"{100 * row.changed:.3g} %", "; ".join(filter(None, [remark, row.left]))]
+        table.add_row(row.mode, row.precision, row.variant, str(len(row.seeds)), *cells)
+    if rows:
+        console = console_for_people()
+        console.print(table)
+        console.print("mIoU in %, mean over seeds, each network tested in both ways on the same images.")

@@ -89,7 +89,7 @@ def forward_call(model: SegModel, setting: Setting, device: torch.device) -> Cal
     """
     setting.check(device.type)
     forward = Forward(model, setting, device)
-    return _captured(forward) if setting.mode == "cuda_graph" else forward
+    return captured(forward) if setting.mode == "cuda_graph" else forward
 
 
 def prepared_call(model: SegModel, setting: Setting, device: torch.device, images: Sequence[Tensor] = ()) -> Prepared:
@@ -224,8 +224,8 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-def _captured(forward: Forward) -> Call:
-    """The forward as one CUDA graph."""
+def captured(forward: Forward) -> Call:
+    """The forward as one CUDA graph, which reads ``forward.image`` and returns one tensor in every call."""
     side = _side_stream(forward.device)
     side.wait_stream(torch.cuda.current_stream(forward.device))
     with torch.cuda.stream(side):

@@ -14,7 +14,16 @@ from bench.network.whole.eomt import prepare as prepare_eomt
 from bench.network.whole.frame import Frame
 from bench.network.whole.oneformer import oneformer
 from bench.network.whole.oneformer import prepare as prepare_oneformer
-from bench.network.whole.pixelwise import beit, beit_blocks, dpt, quarters, segformer, upernet
+from bench.network.whole.pixelwise import (
+    beit,
+    beit_blocks,
+    check_beit,
+    check_dpt,
+    dpt,
+    quarters,
+    segformer,
+    upernet,
+)
 from bench.network.whole.queries import Answer, mask2former, maskformer
 
 Architecture = Literal[
@@ -45,7 +54,7 @@ class Family:
         mean: the mean of the images that it takes, with colours in 0 … 1.
         std: their deviation.
         defaults: the entries of the configuration that take other values than transformers' unless they are given.
-        prepare: what is done to a network once it is built.
+        prepare: what is done to a network once it is built; it may refuse it.
         has_backbone: True if the entry ``backbone_config`` names a network that must give all of its stages.
     """
 
@@ -82,6 +91,7 @@ FAMILIES: Mapping[str, Family] = {
         "DPTForSemanticSegmentation", "DPTConfig", dpt, ("head.head.4.", "auxiliary_head.head.4."),
         multiple_px=lambda config: 2 * config.patch_size, mean=GREY, std=GREY,
         defaults=lambda entries: {"backbone_out_indices": quarters(entries.get("num_hidden_layers", 12))},
+        prepare=check_dpt,
     ),
     "eomt": Family(
         "EomtForUniversalSegmentation", "EomtConfig", eomt, _MASKS,
@@ -95,6 +105,7 @@ FAMILIES: Mapping[str, Family] = {
         "BeitForSemanticSegmentation", "BeitConfig", beit, _HEADS,
         multiple_px=lambda config: 2 * config.patch_size, mean=GREY, std=GREY,
         defaults=lambda entries: {"out_indices": beit_blocks(entries.get("num_hidden_layers", 12))},
+        prepare=check_beit,
     ),
 }  # fmt: skip
 """Architecture -> what is known of it."""

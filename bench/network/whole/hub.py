@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from bench.network.checkpoints.files import COUNTER, StateFileError, misfit
 from bench.network.whole.config import OF_THE_DATA, HubConfig, hub_config_of
 from bench.network.whole.families import Family
@@ -19,6 +22,9 @@ log = logging.getLogger("bench.network.whole.hub")
 
 INDEX = "model.safetensors.index.json"
 """The file beside weights that are in several files."""
+
+ONE_FILE = "model.safetensors"
+"""The file of weights that are in one."""
 
 
 def transformers() -> Any:
@@ -156,20 +162,53 @@ def loaded(cls: Any, config: Any, folder: str, sha256: str, classifiers: tuple[s
     Raises:
         StateFileError: if the files are others than the checksum says, cannot be read, or do not fit.
     """
+    _verify(folder, sha256)
+    return _fitted(cls, config, folder, classifiers, {"use_safetensors": True, "local_files_only": True})
+
+
+def check_weights(cls: Any, config: Any, folder: str, sha256: str, classifiers: tuple[str, ...]) -> None:
+    """Refuse what :func:`loaded` would refuse, but read the names and shapes of tensors in place of their values.
+
+    Args and errors are those of :func:`loaded`.
+    """
+    _verify(folder, sha256)
+    with torch.device("cpu"):
+        _fitted(cls, config, folder, classifiers, {"state_dict": _without_values(folder)})
+
+
+def _verify(folder: str, sha256: str) -> None:
     if (got := checksum(folder)) != sha256:
         raise StateFileError(
             f"{folder} has the SHA-256 {got}, expected {sha256}; these are other files: fetch them again, or choose "
             "their weights_sha256 if they are those that you mean"
         )
+
+
+def _without_values(folder: str) -> dict[str, Tensor]:
+    """The tensors of a folder's weights by their names, each of one number that stands for all of its values."""
+    library = importlib.import_module("safetensors")
+    tensors = {}
+    for file in weight_files(folder):
+        try:
+            with library.safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 - the file is no mapping
+                    tensors[name] = torch.zeros(()).expand(opened.get_slice(name).get_shape())
+        except (OSError, _corrupt()) as error:
+            raise StateFileError(f"the weights in {folder} cannot be loaded: {in_one_line(error)}") from error
+    return tensors
+
+
+def _fitted(cls: Any, config: Any, folder: str, classifiers: tuple[str, ...], source: Mapping[str, Any]) -> Any:
+    """A network with weights that fit, from the folder or from a state dict in place of it."""
     with _quiet():
         try:
             network, told = cls.from_pretrained(
-                folder,
+                None if "state_dict" in source else folder,
                 config=config,
+                dtype=torch.float32,  # a folder may have half precision, with which no training starts
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
-                local_files_only=True,
-                use_safetensors=True,
+                **source,
             )
         except (OSError, ValueError, RuntimeError, KeyError, _corrupt()) as error:
             raise StateFileError(f"the weights in {folder} cannot be loaded: {in_one_line(error)}") from error
@@ -188,7 +227,7 @@ def loaded(cls: Any, config: Any, folder: str, sha256: str, classifiers: tuple[s
         raise StateFileError(
             f"{folder} does not fit {cls.__name__}{misfit(problems)}; choose the config of the weights"
         )
-    log.info("%s: loaded; of another number of classes, so left random: %s", folder, sorted(of_classes) or "none")
+    log.info("%s fits; of another number of classes, so left random: %s", folder, sorted(of_classes) or "none")
     return network
 
 
@@ -197,24 +236,39 @@ def _corrupt() -> type[Exception]:
     return error
 
 
+def weight_files(folder: str) -> list[Path]:
+    """The files of a folder's weights, in order: one, or several that have an index beside them."""
+    place = Path(folder)
+    several = sorted(place.glob("model-*-of-*.safetensors")) if (place / INDEX).is_file() else []
+    return several or [place / ONE_FILE]
+
+
 def checksum(folder: str) -> str:
     """The SHA-256 of the files of a folder, one after the other: its configuration, its index if any, its weights.
 
     Raises:
         StateFileError: if there are no weights of safetensors.
     """
-    place = Path(folder)
-    weights = sorted(place.glob("model-*-of-*.safetensors")) if (place / INDEX).is_file() else []
-    files = [place / "config.json", *([place / INDEX] if weights else []), *(weights or [place / "model.safetensors"])]
+    place, weights = Path(folder), weight_files(folder)
+    files = [place / "config.json", *([] if weights[0].name == ONE_FILE else [place / INDEX]), *weights]
     for file in files:
         if not file.is_file():
-            raise StateFileError(f"no {file.name} in {folder}; give a folder with config.json and model.safetensors")
+            raise StateFileError(f"no {file.name} in {folder}; {_remedy(place)}")
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _remedy(folder: Path) -> str:
+    if any(folder.glob("pytorch_model*.bin")):
+        return (
+            "its pytorch_model.bin is not read, as such a file may hold code: load it by transformers' from_pretrained, "
+            "and keep the network by save_pretrained, which writes model.safetensors"
+        )
+    return "give a folder with config.json and model.safetensors"
 
 
 @contextlib.contextmanager

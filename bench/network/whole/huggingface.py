@@ -25,6 +25,7 @@ from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
 from bench.network.whole.hub import (
     built_config,
+    check_weights,
     class_of,
     folder_config,
     loaded,
@@ -76,6 +77,8 @@ class HuggingFace(nn.Module):
         if weights is not None and weights_sha256 is not None and with_values:
             self.network: Any = loaded(cls, made, weights, weights_sha256, self.family.classifiers)
         else:
+            if weights is not None and weights_sha256 is not None:
+                check_weights(cls, made, weights, weights_sha256, self.family.classifiers)
             self.network = random_network(cls, made)
         self.family.prepare(self.network)
         self.multiple_px = self.family.multiple_px(made)

@@ -7,6 +7,10 @@ UPerNet's head); their implementations in Hugging Face's transformers.
 - The auxiliary head, whose logits are the side output ``auxiliary``, runs in training alone. In transformers it runs in
   evaluation too, and its output is thrown away. So the parts of these networks are called here one by one.
 - DPT and BEiT take images of any size: transformers' DPT takes square ones alone.
+
+BEiT's head reads states as transformers counts them: ``out_indices`` of 3 is the state after two blocks. In the paper's
+repository it is the one after four, so that with its numbers, 3, 5, 7 and 11, transformers' last two blocks run for
+nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from torch import Tensor
 
 from bench.network.whole.frame import Frame
 from bench.network.whole.queries import Answer
+from bench.parts import ChoiceError
 
 
 def segformer(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
@@ -34,7 +39,7 @@ def dpt(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
     config, patch = network.config, network.config.patch_size
     seen = network.dpt(image, output_hidden_states=True)
     blocks = seen.hidden_states[1:]  # the first is the embedding
-    indices = config.backbone_out_indices[2:] if config.is_hybrid else config.backbone_out_indices
+    indices = sorted(config.backbone_out_indices[2:] if config.is_hybrid else config.backbone_out_indices)
     first = list(seen.intermediate_activations) if config.is_hybrid else []
     maps = network.neck(
         [*first, *(blocks[index] for index in indices)], image.shape[2] // patch, image.shape[3] // patch
@@ -53,6 +58,35 @@ def beit(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer
     maps = network.fpn(tuple(state.transpose(1, 2).unflatten(2, (rows, columns)) for state in states))
     logits = frame.image_sized(network.decode_head(maps))
     return logits, _auxiliary(network, maps, frame, with_aux=with_aux)
+
+
+def check_dpt(network: Any) -> None:
+    """Refuse blocks that are not there.
+
+    Raises:
+        ChoiceError: for such a block.
+    """
+    indices = network.config.backbone_out_indices
+    _check(
+        "backbone_out_indices",
+        indices[2:] if network.config.is_hybrid else indices,
+        0,
+        network.config.num_hidden_layers - 1,
+    )
+
+
+def check_beit(network: Any) -> None:
+    """Refuse states that transformers would take for others: of 0, and of numbers below, it reads one from the end.
+
+    Raises:
+        ChoiceError: for such a state.
+    """
+    _check("out_indices", network.config.out_indices, 1, network.config.num_hidden_layers)
+
+
+def _check(name: str, indices: Sequence[int], first: int, last: int) -> None:
+    if len(set(indices)) < len(indices) or not all(first <= index <= last for index in indices):
+        raise ChoiceError(f"{name}={tuple(indices)}: expected different whole numbers from {first} to {last}")
 
 
 def _auxiliary(network: Any, maps: Tensor | Sequence[Tensor], frame: Frame, *, with_aux: bool) -> dict[str, Tensor]:

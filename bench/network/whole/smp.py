@@ -98,11 +98,16 @@ class SMP(nn.Module):
 
 
 def _fill(network: nn.Module, source: str, sha256: str) -> None:
-    """Copy a state dict into a network, completely or not at all; on the meta device there is nothing to fill."""
+    """Copy a state dict into a network, completely or not at all.
+
+    A network on the meta device has nothing to fill. There a file is only compared, and one with a URL is not fetched.
+    """
     own = network.state_dict()
-    if any(tensor.is_meta for tensor in own.values()):
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    if on_meta and "://" in source:
         return
-    state = read_state(verified_file(source, sha256), source)
+    with torch.device("cpu"):
+        state = read_state(verified_file(source, sha256), source)
     problems = {
         "missing": sorted(own.keys() - state.keys()),
         "unexpected": sorted(state.keys() - own.keys()),
@@ -110,7 +115,8 @@ def _fill(network: nn.Module, source: str, sha256: str) -> None:
     }
     if any(problems.values()):
         raise StateFileError(f"{source} does not fit {type(network).__name__}{misfit(problems)}")
-    network.load_state_dict(state)
+    if not on_meta:
+        network.load_state_dict(state)
 
 
 def _library() -> Any:

@@ -69,6 +69,8 @@ TESTING = {
     "test_scales": "at the scales {}",
     "test_flip": "with mirrored images too",
     "averaged": "scores averaged as {}",
+    "test_mode": "networks executed by {}",
+    "test_precision": "networks in {}",
 }
 """Field of a recipe -> the phrase about it in the sentence on testing."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.data.decoded.shelf import Shelf
 from bench.measure.timing.execution import timed_recipe
-from bench.protocol.modes import check_setting
+from bench.protocol.modes import check_setting, check_test
 from bench.protocol.setting import Stage
 from bench.run.check import refuse_one_class
 from bench.run.earlier.plan import earlier_keys
@@ -98,6 +98,8 @@ def _refuse_recipes(study: Study, resources: Resources, stage: Stage) -> None:
     """
     for cell in study.recipe_examples:
         cell.recipe.check(resources.machine(stage).device)
+        if stage == "quality":
+            check_test(cell.recipe, resources.machine(stage).device)
         refuse_unshared(cell.recipe, resources.processes_of(stage))
 
 

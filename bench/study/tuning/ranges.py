@@ -69,6 +69,7 @@ FIXED = frozenset(
         "data", "split", "reported", "eval_batch", "boundary_px", "trimap_px", "boundary_iou_share", "distance_crop_px",
         "vanishing_point", "cost_px", "latency_samples", "latency_least_s", "training_cost", "window_px",
         "window_stride_px", "test_scales", "test_long_side_px", "test_flip", "averaged", "validated_at",
+        "test_mode", "test_precision",
     }
 )  # fmt: skip
 """The fields of a recipe that say how a network is measured: arms that differ in them could not be compared."""

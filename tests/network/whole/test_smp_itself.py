@@ -54,6 +54,8 @@ def test_a_file_of_weights_fills_every_tensor_or_is_refused(tmp_path: Path) -> N
     assert all(torch.equal(saved[name], filled[name]) for name in saved)
     with pytest.raises(StateFileError, match="does not fit Unet in 2 places"):
         SMP(CLASSES + 1, encoder="resnet18", weights=str(file), weights_sha256=digest)
+    with pytest.raises(StateFileError, match="of another shape"), torch.device("meta"):
+        SMP(CLASSES + 1, encoder="resnet18", weights=str(file), weights_sha256=digest)
 
 
 def test_what_the_library_lacks_is_told_in_one_line() -> None:

@@ -22,7 +22,7 @@ from bench.network.layers import resize
 from bench.network.losses.matched_masks import MatchedMasksLoss
 from bench.network.model import Output, SegModel, Variant
 from bench.network.own_losses import own_losses
-from bench.network.whole.config import hub_config, hub_config_of
+from bench.network.whole.config import hub_config, hub_config_of, merged
 from bench.network.whole.families import FAMILIES
 from bench.network.whole.hub import checksum
 from bench.network.whole.huggingface import HuggingFace
@@ -160,26 +160,60 @@ def test_a_classifier_of_another_number_of_classes_stays_random(tmp_path: Path) 
     assert all(torch.equal(saved[name], filled[name]) for name in saved if name not in differ)
 
 
-def test_weights_that_do_not_fit_or_are_others_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_weights_that_do_not_fit_or_are_others_are_refused(tmp_path: Path, device: str) -> None:
+    """Shapes alone tell as much: ``bench check`` reads the files' checksum, names and shapes."""
     whole: Any = built("segformer").whole
     whole.network.save_pretrained(tmp_path)
     digest = checksum(str(tmp_path))
+    choices = {"architecture": "segformer", "weights": str(tmp_path)}
+
+    def build(digest: str, **changes: Any) -> None:
+        with torch.device(device):
+            part(HuggingFace, **choices, weights_sha256=digest, **changes).build(CLASSES)
+
+    build(digest)
     with pytest.raises(StateFileError, match="these are other files"):
-        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256="0" * 64)
+        build("0" * 64)
     with pytest.raises(StateFileError, match=r"does not fit SegformerForSemanticSegmentation in \d+ places"):
-        HuggingFace(
-            CLASSES,
-            architecture="segformer",
-            weights=str(tmp_path),
-            weights_sha256=digest,
-            config=hub_config(decoder_hidden_size=8),
-        )
-    (tmp_path / "model.safetensors").write_bytes(b"no header")
-    with pytest.raises(StateFileError, match="cannot be loaded"):
-        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=checksum(str(tmp_path)))
-    (tmp_path / "model.safetensors").unlink()
+        build(digest, config=hub_config(decoder_hidden_size=8))
+    file = tmp_path / "model.safetensors"
+    content = file.read_bytes()
+    for broken in (b"no header", content[:-8]):
+        file.write_bytes(broken)
+        with pytest.raises(StateFileError, match="cannot be loaded"):
+            build(checksum(str(tmp_path)))
+    file.unlink()
     with pytest.raises(StateFileError, match=r"no model\.safetensors"):
-        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
+        build(digest)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "entry", "indices", "expected"),
+    [
+        ("beit", "out_indices", (0, 1, 2, 4), "from 1 to 4"),
+        ("beit", "out_indices", (-4, -3, -2, -1), "from 1 to 4"),
+        ("dpt", "backbone_out_indices", (0, 1, 2, 4), "from 0 to 3"),
+        ("dpt", "backbone_out_indices", (0, 1, 1, 2), "from 0 to 3"),
+    ],
+)
+def test_states_that_are_not_there_are_refused(
+    architecture: str, entry: str, indices: tuple[int, ...], expected: str
+) -> None:
+    config = merged(CONFIGS[architecture], hub_config(**{entry: indices}))
+    with pytest.raises(ChoiceError, match=f"{entry}=.*: expected different whole numbers {expected}"):
+        part(HuggingFace, architecture=architecture, config=config).build(CLASSES)
+
+
+def test_dpt_reads_its_blocks_in_order_as_transformers_does() -> None:
+    torch.manual_seed(0)
+    config = merged(CONFIGS["dpt"], hub_config(backbone_out_indices=(3, 2, 1, 0)))
+    model = part(HuggingFace, architecture="dpt", config=config).build(CLASSES).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    image = torch.randn(1, 3, 64, 64)
+    theirs = model.network(image * model.scale + model.shift).logits
+    torch.testing.assert_close(model(image), resize(theirs, (64, 64), False))
 
 
 def test_an_entry_that_transformers_would_ignore_is_refused() -> None:

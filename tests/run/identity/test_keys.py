@@ -14,8 +14,8 @@ from bench.data.synthetic import Synthetic
 from bench.network.heads.fcn import FCNHead
 from bench.network.model import Variant
 from bench.parts import Part, part
-from bench.protocol.recipe import Recipe
-from bench.protocol.setting import Mode, Setting
+from bench.protocol.recipe import Mode, Recipe
+from bench.protocol.setting import Setting
 from bench.run.identity.explained import difference, explained, packed, unpacked
 from bench.run.identity.key import Computation, Key, Keys, digest, is_current
 from bench.run.identity.library import Library

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.cli.documents.document import Document
+from bench.cli.documents.trials import ModesDocument
 from bench.cli.trials import planning
-from bench.cli.trials.evaluating import evaluate
+from bench.cli.trials.evaluating import evaluate, evaluate_in_modes
 from bench.parts import BenchError
 from bench.records import results as stored
 from bench.records.quality import MeasuredQuality
@@ -17,11 +20,11 @@ from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.keeping.retested import trained_for
 from bench.run.keeping.weights import WeightsError
-from bench.run.resources import here
+from bench.run.resources import Resources, here
 from bench.run.schedule.making import make_schedule
 from bench.run.schedule.plan import write_plan
 from bench.run.schedule.schedule import Schedule
-from bench.run.trial import run
+from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 
 MACHINE = Machine("cpu", 1)
@@ -98,3 +101,62 @@ def test_the_command_tests_what_has_weights_and_tells_the_rest(
     with pytest.raises(BenchError, match="say how to test"):
         evaluate(schedule.folder, None, False, (), handling=Handling(), **RUN_OPTIONS)
     assert planning.source(Path("s.py"), None, protocol="flip").options == ["--protocol", "flip"]
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials run in the process of the test, not on Ray, whose start takes some seconds."""
+
+    def execute(
+        trials: Sequence[Trial], folder: Path, resources: Resources, display: Any, handling: Handling, **_: object
+    ) -> None:
+        for trial in trials:
+            display.started(trial)
+            display.finished(trial, run(trial, folder, MACHINE, handling=handling))
+
+    monkeypatch.setattr("bench.run.execute.execute", execute)
+
+
+def test_networks_are_tested_in_modes_beside_eager_torch(
+    in_this_process: None, tiny_study: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = scheduled(tiny_study(iterations="40", learning_rate="0.05"), tmp_path / "results")
+    before = trained(schedule)
+    documents: list[Document] = []
+    asked = (schedule.folder, ["eager"], ["float32", "bfloat16"], None, False, ())
+    options = {"handling": Handling(pictures=False), **RUN_OPTIONS}
+    assert not evaluate_in_modes(*asked, **options, give=documents.append), "three networks are not trained yet"
+    (told,) = documents
+    assert isinstance(told, ModesDocument)
+    (row,) = told.variants
+    assert (row.variant, row.mode, row.precision, row.seeds) == ("neck=on", "eager", "bfloat16", [0])
+    folder = tmp_path / "results" / "tiny-test_precision-bfloat16"
+    ((record, measured),) = stored.load(folder).done(MeasuredQuality)
+    assert record.choices.recipe["test_precision"] == "bfloat16"
+    assert measured.difference is not None
+    assert (row.miou_eager, row.miou, row.changed) == (before.miou, measured.miou, measured.difference.changed)
+    assert row.delta == row.largest_delta == measured.miou - before.miou
+    assert row.changes_answer == (measured.difference.changed > 1e-3)
+    out = capsys.readouterr().out
+    assert f"{100 * before.miou:.2f}" in out
+    assert ("changes the answer" if row.changes_answer else "the same answer") in out
+    assert "networks in bfloat16" in (folder / "report" / "methods.md").read_text()
+
+
+def test_modes_that_cannot_be_tested_are_refused_before_any_test(
+    tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    schedule = scheduled(tiny_study(), tmp_path)
+    trained(schedule)
+    for modes, precisions, why in (
+        (["onnxrutime"], [], r"--modes 'onnxrutime': expected one of eager, .* \(did you mean 'onnxruntime'\?\)"),
+        (["eager"], ["bfloat61"], r"--precision 'bfloat61': expected .* \(did you mean 'bfloat16'\?\)"),
+        (["eager"], [], "add another mode or precision"),
+        (["compile", "compile"], [], "--modes compile,compile: each may be there once"),
+        ([""], [], "--modes '': expected one of"),
+        (["compile"], ["int8_static"], "has no precision 'int8_static'"),
+        (["eager", "cuda_graph"], ["bfloat16"], "needs a CUDA device"),
+    ):
+        with pytest.raises(BenchError, match=why):
+            evaluate_in_modes(schedule.folder, modes, precisions, None, False, (), handling=Handling(), **RUN_OPTIONS)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["tiny"]

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,6 +38,9 @@ ATTENTION = ("attention", "attn")
 FLEX_SWITCH = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
 """The only switch that torch has for FlexAttention; where it is not there, FlexAttention refuses to be counted."""
 
+UNSEEN_READS = ("tolist", "numpy")
+"""The methods of a tensor that give its values to Python without an operator, as ``.item()`` has one."""
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -49,6 +52,7 @@ class Operator:
         macs: its multiply-accumulates; 0 for all but products and convolutions.
         reads: the numbers of the storages that it reads.
         writes: the numbers of the storages that it writes; empty if it gives a value to Python.
+        shapes: True if values decide the shape of what it writes, which Python sees, as that of ``nonzero``.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Operator:
     macs: int
     reads: frozenset[int]
     writes: frozenset[int]
+    shapes: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def record_with_values(model: SegModel, height: int, width: int) -> Dispatched:
 
 def _record(model: SegModel, tensors: dict[str, Tensor], image: Tensor) -> Dispatched:
     recorder, clone = _Recorder(), _with_same_tensors(model).eval()
-    with recorder.watching(clone), single_operators(), torch.no_grad(), recorder:
+    with recorder.watching(clone), recorder.reading(), single_operators(), torch.no_grad(), recorder:
         logits: Tensor = functional_call(clone, tensors, (image,), {"with_aux": False}).logits
     if recorder.refused:
         unseen = ", ".join(sorted(recorder.refused))
@@ -218,6 +223,23 @@ class _Recorder(TorchDispatchMode):
             for handle in handles:
                 handle.remove()
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Inside the block, record the calls that give values to Python without an operator."""
+
+        def recorded(call: Callable[..., Any]) -> Callable[..., Any]:
+            def read(tensor: Tensor, *args: Any, **named: Any) -> Any:
+                module = self._running[-1].module if self._running else ""
+                self.operators.append(Operator(call.__name__, module, 0, self.storages(tensor), frozenset()))
+                return call(tensor, *args, **named)
+
+            return read
+
+        with ExitStack() as stack:
+            for name in UNSEEN_READS:
+                stack.enter_context(patch.object(Tensor, name, recorded(getattr(Tensor, name))))
+            yield
+
     def _enter(self, name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         self._running.append(_Call(name, module_macs(module, inputs, named)))
 
@@ -249,7 +271,7 @@ class _Recorder(TorchDispatchMode):
         self.storages.made(reads, out)
         if reads or writes:
             name, module = str(packet).removeprefix("aten."), self._running[-1].module if self._running else ""
-            self.operators.append(Operator(name, module, macs, reads, writes))
+            self.operators.append(Operator(name, module, macs, reads, writes, _has_shape_of_values(func, packet, args)))
 
     def _doubt(self, packet: Any) -> None:
         """Note an operator of another library, and refuse an attention kernel, where neither has a closed form."""
@@ -260,6 +282,15 @@ class _Recorder(TorchDispatchMode):
             self.refused.add(name)
         if not name.startswith(("aten.", "prim")):
             self.unknown[name] += 1
+
+
+def _has_shape_of_values(func: Any, packet: Any, args: Any) -> bool:
+    """Return whether values decide the shape of an operator's output; those of whole numbers as an index do not."""
+    if torch.Tag.dynamic_output_shape not in getattr(func, "tags", ()):
+        return False
+    masks = (torch.bool, torch.uint8)
+    indices = args[1] if packet is torch.ops.aten.index else ()
+    return not indices or any(isinstance(index, Tensor) and index.dtype in masks for index in indices)
 
 
 def _uncomputed(func: Any, args: Any, kwargs: Any) -> Any:

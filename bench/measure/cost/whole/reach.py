@@ -37,6 +37,7 @@ class Counts:
         output_bytes: called module -> bytes of its outputs over all its calls.
         output_shape: the shape of the logits.
         unknown: operator of another library than torch -> its calls; it has no count.
+        running: the modules that run -> whether anything that they compute reaches the output.
     """
 
     executed: Executed
@@ -44,6 +45,13 @@ class Counts:
     output_bytes: dict[str, int]
     output_shape: tuple[int, ...]
     unknown: dict[str, int]
+    running: Mapping[str, bool]
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The modules that run, and of which nothing reaches the output; none lies inside another."""
+        idle = {name for name, needed in self.running.items() if not needed}
+        return tuple(name for name in self.running if name in idle and name.rpartition(".")[0] not in idle)
 
     def macs(self, module: str = "") -> int:
         """The multiply-accumulates of a module with all modules inside it, as executed."""
@@ -77,24 +85,28 @@ def summed(forward: Dispatched) -> Counts:
     """The multiply-accumulates of a forward, and of those the ones that never reach the output."""
     executed: Counter[tuple[str, str]] = Counter()
     wasted: Counter[tuple[str, str]] = Counter()
+    running: dict[str, bool] = {}
     for operator, needed in zip(forward.operators, reaching(forward), strict=True):
+        for name in around(operator.module):
+            running[name] = running.get(name, False) or needed
         if operator.macs:
             executed[operator.module, operator.name] += operator.macs
             if not needed:
                 wasted[operator.module, operator.name] += operator.macs
-    return Counts(dict(executed), dict(wasted), forward.output_bytes, forward.output_shape, forward.unknown)
+    return Counts(dict(executed), dict(wasted), forward.output_bytes, forward.output_shape, forward.unknown, running)
 
 
 def reaching(forward: Dispatched) -> list[bool]:
     """For each operator, whether the logits depend on what it writes.
 
-    Values that the forward reads, as by ``.item()``, decide what runs next, so the output depends on them, too. Tensors
-    that share memory count as one: an operator may be called needed that is not, never the other way round.
+    Values that the forward reads, as by ``.item()`` or ``.tolist()``, and shapes that values decide, as that of
+    ``nonzero``, decide what runs next, so the output depends on them, too. Tensors that share memory count as one: an
+    operator may be called needed that is not, never the other way round.
     """
     needed, kept = set(forward.output), [False] * len(forward.operators)
     for index in range(len(forward.operators) - 1, -1, -1):
         operator = forward.operators[index]
-        kept[index] = not operator.writes or not needed.isdisjoint(operator.writes)
+        kept[index] = not operator.writes or operator.shapes or not needed.isdisjoint(operator.writes)
         if kept[index]:
             needed |= operator.reads
     return kept

@@ -210,6 +210,7 @@ def test_modules_whose_output_is_thrown_away_are_listed_with_their_macs() -> Non
         ("whole.auxiliary_head", head, head),
         ("whole.guess", 2 * guess, 3 * guess),
     ]
+    assert counts.unused == ("whole.auxiliary_head",)  # a part of what guess computes is used
     record = counted_whole(model_of(ForNothing), 32, 48)  # fvcore's graph has no dead branches: it counts what is left
     assert record["macs_difference"] == ""
     assert record["macs_wasted"] == {"whole.auxiliary_head": head, "whole.guess": 2 * guess}
@@ -253,6 +254,31 @@ def test_a_value_that_the_forward_reads_is_one_that_its_output_depends_on() -> N
     n = 8 * 12
     assert counts.macs() == products_of_tokens(n) + 2 * n * 3 * WIDTH**2 + attention_macs(n, n, WIDTH)
     assert counts.wasted_macs() == 0
+
+
+class LooksWithoutAnOperator(LooksAtAValue):
+    """Reads values in ways that are no operators of their own, each of which decides what runs."""
+
+    def attend(self, x: Tensor) -> Tensor:
+        energy = self.qkv(x).sum()[None]
+        read = {
+            "tolist": lambda: len(energy.tolist()),
+            "numpy": lambda: energy.numpy().size,
+            "nonzero": lambda: len(energy.isfinite().nonzero()),
+            "mask": lambda: len(energy[energy.isfinite()]),
+        }[self.how]()
+        return Tokens.attend(self, x) if read else x
+
+    how = "tolist"
+
+
+@pytest.mark.parametrize("how", ["tolist", "numpy", "nonzero", "mask"])
+def test_a_value_that_is_read_without_an_operator_is_one_that_the_output_depends_on(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LooksWithoutAnOperator, "how", how)
+    counts = count_at(model_of(LooksWithoutAnOperator), 32, 48).counts
+    assert (counts.wasted_macs(), counts.unused) == (0, ())
 
 
 def test_a_network_that_needs_values_is_counted_at_its_size_where_memory_allows() -> None:

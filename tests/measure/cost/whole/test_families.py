@@ -163,6 +163,22 @@ def test_they_are_switched_off_around_a_network_as_it_comes() -> None:
         built(whole.having(in_evaluation=("network.auxiliary_head", "network.neck")), 19)
 
 
+@pytest.mark.parametrize("architecture", ["upernet", "dpt", "beit", "maskformer", "mask2former", "oneformer"])
+def test_what_no_logits_depend_on_can_be_taken_out_of_every_architecture(architecture: str) -> None:
+    """A last normalisation, a pooler, BEiT's last blocks: no loss reads them either."""
+    whole = network(architecture)
+    before = built(whole)
+    unused = count_at(before, HEIGHT, WIDTH).counts.unused
+    names = tuple(name.removeprefix("whole.") for name in unused)
+    after = built(part(Without, network=whole, everywhere=names))
+    assert names
+    assert count_at(after, HEIGHT, WIDTH).counts.unused == ()
+    assert sum(p.numel() for p in after.parameters()) < sum(p.numel() for p in before.parameters())
+    image = torch.randn(1, 3, HEIGHT, WIDTH)
+    with torch.no_grad():
+        assert torch.equal(before(image).logits, after(image).logits)
+
+
 def test_the_part_leaves_them_out_in_evaluation() -> None:
     for architecture in ("upernet", "dpt"):
         assert count_at(built(network(architecture)), HEIGHT, WIDTH).counts.idle() == []
