@@ -265,8 +265,8 @@ def checksum(folder: str) -> str:
 def _remedy(folder: Path) -> str:
     if any(folder.glob("pytorch_model*.bin")):
         return (
-            "its pytorch_model.bin is not read, as such a file may hold code: load it by transformers' from_pretrained, "
-            "and keep the network by save_pretrained, which writes model.safetensors"
+            "its pytorch_model.bin is not read, as such a file may hold code: load it by from_pretrained of "
+            "transformers, and keep the network by its save_pretrained, which writes model.safetensors"
         )
     return "give a folder with config.json and model.safetensors"
 
