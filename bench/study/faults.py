@@ -14,7 +14,13 @@ from types import FrameType, FunctionType
 from bench.parts import BenchError, nearest
 
 MOST_CHARACTERS = 180
-"""The characters of an exception's text that a line keeps."""
+"""The characters that a line keeps of the text of an exception that another package wrote."""
+
+MOST_OF_OURS = 600
+"""The characters that it keeps of the text of a :class:`~bench.parts.BenchError`, which ends with the remedy."""
+
+MACHINERY = ("torch", "torchvision", "bench")
+"""The installed packages whose code raises what other packages' code caused."""
 
 _WRONG_SIZE = re.compile(r"channels, but got|shapes cannot be multiplied|should contain \d+ elements")
 """The words in which torch says that a layer is given another number of channels than it was made for."""
@@ -30,13 +36,18 @@ def fault_line(error: BaseException) -> str:
     """The one line that tells ``error``, such as ``first.py:12: NameError: name 'F' is not defined; import it, …``.
 
     The place is the innermost line of code that belongs neither to this package nor to an installed one nor to Python.
+    Without such code, the line ends with the place in the library of the network, if it is of one.
     A :class:`~bench.parts.BenchError` is told by its message alone, because that names the mistake and the remedy.
     """
     place = fault_place(error)
     known_text = error.msg if isinstance(error, SyntaxError) else None
-    text = one_sentence(known_text or str(traceback.TracebackException(type(error), error, None)))
-    if not isinstance(error, BenchError):
-        text = f"{type(error).__name__}: {text}".removesuffix(": ") + _remedy(error)
+    text = known_text or str(traceback.TracebackException(type(error), error, None))
+    if isinstance(error, BenchError):
+        text = one_sentence(text, MOST_OF_OURS)
+    else:
+        text = f"{type(error).__name__}: {one_sentence(text)}".removesuffix(": ") + _remedy(error)
+        if place is None and (of_library := _library_place(error)):
+            text += f" (raised in {of_library})"
     return f"{place}: {text}" if place else text
 
 
@@ -64,10 +75,20 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def one_sentence(text: str) -> str:
-    """A text in one line, cut after :data:`MOST_CHARACTERS`."""
+def one_sentence(text: str, most: int = MOST_CHARACTERS) -> str:
+    """A text in one line, cut after ``most`` characters."""
     words = " ".join(text.split())
-    return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}…"
+    return words if len(words) <= most else f"{words[:most]}…"
+
+
+def _library_place(error: BaseException) -> str | None:
+    """The innermost ``package/file:line`` of an installed package, but :data:`MACHINERY`, that an exception passed."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        for folder in ("site-packages/", "dist-packages/"):
+            _, found, inside = Path(frame.f_code.co_filename).as_posix().rpartition(folder)
+            if found and inside.partition("/")[0] not in MACHINERY:
+                return f"{inside}:{line}"
+    return None
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.network.checkpoints.files import COUNTER, StateFileError, misfit
+from bench.network.whole.backbones import complete
 from bench.network.whole.config import OF_THE_DATA, HubConfig, hub_config_of
 from bench.network.whole.families import Family
 from bench.parts import BenchError, ChoiceError, nearest
@@ -74,8 +75,8 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             f"{family.config}: backbone_config has no model_type; give the name that transformers has for the "
             "backbone, such as hub_config(model_type='swin', …)"
         )
-    if family.has_backbone and isinstance(inner, dict) and not {"out_features", "out_indices"} & set(inner):
-        inner["out_features"] = [f"stage{index + 1}" for index in range(len(inner.get("depths", range(4))))]
+    if family.has_backbone and isinstance(inner, dict):
+        complete(inner)
     try:
         return cls(**entries, num_labels=num_classes)
     except Exception as error:  # a configuration raises whatever its own code meets in a value

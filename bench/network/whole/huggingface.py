@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from bench.network.checkpoints.verified import check_weights_choice
 from bench.network.normalisation import renormalisation
+from bench.network.whole.backbones import prepare_backbone
 from bench.network.whole.config import HubConfig, merged
 from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
@@ -82,6 +83,8 @@ class HuggingFace(nn.Module):
                 check_weights(cls, made, weights, weights_sha256, self.family.classifiers)
             self.network = random_network(cls, made)
         self.family.prepare(self.network)
+        if self.family.has_backbone:
+            prepare_backbone(self.network)
         self.multiple_px = self.family.multiple_px(made)
         self.scale: Tensor | None
         self.shift: Tensor | None

@@ -276,3 +276,31 @@ def test_a_loss_of_masks_names_what_it_reads() -> None:
     model = built("segformer").train()
     with pytest.raises(ValueError, match="MatchedMasksLoss reads the side outputs 'masks' and 'classes'"):
         MatchedMasksLoss(CLASSES)(model(torch.randn(2, 3, 64, 64)), labels(2, 64, 64))
+
+
+def upernet(**inner: Any) -> Any:
+    """A small UPerNet with a backbone of these entries."""
+    config = hub_config(backbone_config=hub_config(**inner), hidden_size=16, auxiliary_channels=8)
+    torch.manual_seed(1)
+    return part(HuggingFace, architecture="upernet", config=config).build(3).eval()
+
+
+@torch.no_grad()
+def test_absolute_positions_of_swin_are_resized_to_other_grids_alone() -> None:
+    entries = {"embed_dim": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 4), "use_absolute_embeddings": True}
+    network = upernet(model_type="swin", image_size=64, **entries)
+    embeddings = network.network.backbone.swin.embeddings
+    embeddings.position_embeddings.normal_()
+    image = torch.randn(1, 3, 64, 64)
+    assert torch.equal(embeddings(image)[0], type(embeddings).forward(embeddings, image)[0])
+    assert network(torch.randn(1, 3, 97, 131)).shape == (1, 3, 97, 131)
+    with pytest.raises(ChoiceError, match="swinv2.*leave out use_absolute_embeddings"):
+        upernet(model_type="swinv2", image_size=64, **entries)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("entries", [{}, {"use_conv_embed": True}, {"hidden_sizes": (24, 48, 96, 96)}])
+def test_the_widths_of_focalnet_follow_from_its_first(entries: dict[str, Any]) -> None:
+    network = upernet(model_type="focalnet", embed_dim=12, depths=(1, 1, 1, 1), **entries)
+    assert network(torch.randn(1, 3, 64, 96)).shape == (1, 3, 64, 96)
+    assert network.network.backbone.channels == [24, 48, 96, 96]
