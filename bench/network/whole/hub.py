@@ -223,6 +223,7 @@ def _fitted(cls: Any, config: Any, folder: str, classifiers: tuple[str, ...], so
             network, told = cls.from_pretrained(
                 None if "state_dict" in source else folder,
                 config=config,
+                dtype=torch.float32,  # a folder may have half precision, with which no training starts
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 **source,
@@ -270,13 +271,22 @@ def checksum(folder: str) -> str:
     files = [place / "config.json", *([] if weights[0].name == ONE_FILE else [place / INDEX]), *weights]
     for file in files:
         if not file.is_file():
-            raise StateFileError(f"no {file.name} in {folder}; give a folder with config.json and model.safetensors")
+            raise StateFileError(f"no {file.name} in {folder}; {_remedy(place)}")
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _remedy(folder: Path) -> str:
+    if any(folder.glob("pytorch_model*.bin")):
+        return (
+            "its pytorch_model.bin is not read, as such a file may hold code: load it by from_pretrained of "
+            "transformers, and keep the network by its save_pretrained, which writes model.safetensors"
+        )
+    return "give a folder with config.json and model.safetensors"
 
 
 @contextlib.contextmanager

@@ -101,6 +101,12 @@ class SMP(nn.Module):
         if weights is not None and weights_sha256 is not None:
             _fill(self.network, weights, weights_sha256)
 
+    @property
+    def inner(self) -> nn.Module:
+        """The encoder, for rates that fall from layer to layer; all else is one layer more."""
+        encoder: nn.Module = self.network.encoder
+        return encoder
+
     def forward(self, image: Tensor) -> Tensor:
         frame = Frame(image.shape[-2], image.shape[-1], self.multiple_px, self.least_px)
         return frame.image_sized(self.network(frame.padded(image)))

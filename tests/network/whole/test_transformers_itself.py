@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,15 +151,47 @@ def test_weights_from_a_folder_fill_every_tensor(architecture: str, tmp_path: Pa
     assert all(torch.equal(saved[name], filled[name]) for name in saved)
 
 
-def test_a_classifier_of_another_number_of_classes_stays_random(tmp_path: Path) -> None:
-    first: Any = built("segformer").whole
+@pytest.mark.parametrize("architecture", EVERY)
+def test_a_classifier_of_another_number_of_classes_stays_random_and_is_named(
+    architecture: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first: Any = built(architecture).whole
     first.network.save_pretrained(tmp_path)
-    choices = {"architecture": "segformer", "weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
-    other = HuggingFace(CLASSES + 2, **choices)  # type: ignore[arg-type]  # a dict of texts
+    choices = {"architecture": architecture, "weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
+    with caplog.at_level(logging.INFO, "bench"):
+        other = HuggingFace(CLASSES + 2, **choices)  # type: ignore[arg-type]  # a dict of texts
     saved, filled = first.network.state_dict(), other.network.state_dict()
     differ = {name for name in saved if saved[name].shape != filled[name].shape}
-    assert differ == {"decode_head.classifier.weight", "decode_head.classifier.bias"}
+    assert differ
+    assert all(name.startswith(FAMILIES[architecture].classifiers) for name in differ)
+    assert f"left random: {sorted(differ)}" in caplog.text
     assert all(torch.equal(saved[name], filled[name]) for name in saved if name not in differ)
+
+
+def test_weights_in_half_precision_are_trained_in_float32(tmp_path: Path) -> None:
+    first: Any = built("segformer").whole
+    first.network.bfloat16().save_pretrained(tmp_path)
+    weights = {"weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
+    second: Any = HuggingFace(CLASSES, architecture="segformer", **weights)
+    assert {parameter.dtype for parameter in second.parameters()} == {torch.float32}
+    assert all(torch.equal(tensor.float(), second.network.state_dict()[name].float())
+               for name, tensor in first.network.state_dict().items())  # fmt: skip
+    assert second(torch.randn(1, 3, 64, 64)).isfinite().all()
+
+
+def test_weights_in_several_files_are_read_and_those_of_pickle_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    first: Any = built("segformer").whole
+    first.network.save_pretrained(tmp_path, max_shard_size="60KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    digest = checksum(str(tmp_path))
+    second: Any = HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
+    filled = second.network.state_dict()
+    assert all(torch.equal(tensor, filled[name]) for name, tensor in first.network.state_dict().items())
+    for file in tmp_path.glob("model*"):
+        file.unlink()
+    torch.save(first.network.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(StateFileError, match=r"its pytorch_model\.bin is not read, .* by its save_pretrained"):
+        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
