@@ -107,8 +107,9 @@ class Timm(nn.Module):
                     raise ChoiceError(
                         f"Timm(name={name!r}): timm cannot change the {keyword} of this network; leave out {choice}"
                     ) from error
+            told = str(error) or type(error).__name__  # some networks assert without a word
             raise ChoiceError(
-                f"Timm(name={name!r}, output_stride={output_stride}): {error}{raised_in(error)}; choose a network that "
+                f"Timm(name={name!r}, output_stride={output_stride}): {told}{raised_in(error)}; choose a network that "
                 "timm.list_models() names and that gives features, or output_stride=32; a file of weights must be that "
                 "of the network and its tag"
             ) from error

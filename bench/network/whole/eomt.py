@@ -21,10 +21,20 @@ from torch import Tensor
 from bench.network.layers import resize
 from bench.network.whole.frame import Frame
 from bench.network.whole.queries import Answer, Queries, answered
+from bench.parts import ChoiceError
 
 
 def prepare(network: Any) -> None:
-    """Have a network keep the queries of each block, and take images of any size."""
+    """Have a network keep the queries of each block, and take images of any size.
+
+    Raises:
+        ChoiceError: if more blocks read queries than there are.
+    """
+    blocks, layers = network.config.num_blocks, network.config.num_hidden_layers
+    if blocks > layers:
+        raise ChoiceError(
+            f"{type(network.config).__name__}(num_blocks={blocks}): expected at most {layers}, its layers"
+        )
     network.predictions = []
     network.predict = MethodType(_predict, network)
     if hasattr(network.embeddings, "position_embeddings"):

@@ -20,6 +20,7 @@ from bench.network.whole.pixelwise import (
     check_beit,
     check_dpt,
     dpt,
+    prepare_segformer,
     prepare_upernet,
     quarters,
     segformer,
@@ -95,7 +96,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "segformer": Family(
         "SegformerForSemanticSegmentation", "SegformerConfig", segformer, _HEADS[:1],
-        encoder=lambda network: (network.segformer,),
+        encoder=lambda network: (network.segformer,), prepare=prepare_segformer,
     ),
     "upernet": Family(
         "UperNetForSemanticSegmentation", "UperNetConfig", upernet, _HEADS, has_backbone=True,

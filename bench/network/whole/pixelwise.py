@@ -25,6 +25,18 @@ from bench.network.whole.queries import Answer
 from bench.parts import ChoiceError
 
 
+def prepare_segformer(network: Any) -> None:
+    """Refuse a SegFormer whose last stage is no map, of which transformers' head makes one of the wrong sides.
+
+    Raises:
+        ChoiceError: for such a network.
+    """
+    if not network.config.reshape_last_stage:
+        raise ChoiceError(
+            "SegformerConfig(reshape_last_stage=False): the head reads the last stage as a map; leave it out"
+        )
+
+
 def segformer(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
     return frame.image_sized(network(image).logits), {}
 

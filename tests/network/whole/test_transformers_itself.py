@@ -271,6 +271,8 @@ def test_an_entry_that_transformers_would_ignore_is_refused() -> None:
             "num_attention_heads=64 does not divide hidden_size=32",
         ),
         ("oneformer", {"decoder_layers": -1}, r"OneFormerConfig\(decoder_layers=-1\): expected at least 1"),
+        ("segformer", {"reshape_last_stage": False}, r"SegformerConfig\(reshape_last_stage=False\): .*; leave it out"),
+        ("eomt", {"num_hidden_layers": 2, "num_blocks": 3}, r"EomtConfig\(num_blocks=3\): expected at most 2"),
         ("dpt", {"hidden_act": "none"}, r"KeyError: .*\(raised in transformers/activations.py:\d+\); give entries"),
         (
             "upernet",
