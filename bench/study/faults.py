@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 from types import FrameType, FunctionType
 
+from bench.network.raised import raised_in
 from bench.parts import BenchError, nearest
 
 MOST_CHARACTERS = 180
@@ -18,9 +19,6 @@ MOST_CHARACTERS = 180
 
 MOST_OF_OURS = 600
 """The characters that it keeps of the text of a :class:`~bench.parts.BenchError`, which ends with the remedy."""
-
-MACHINERY = ("torch", "torchvision", "bench")
-"""The installed packages whose code raises what other packages' code caused."""
 
 _WRONG_SIZE = re.compile(r"channels, but got|shapes cannot be multiplied|should contain \d+ elements")
 """The words in which torch says that a layer is given another number of channels than it was made for."""
@@ -46,8 +44,7 @@ def fault_line(error: BaseException) -> str:
         text = one_sentence(text, MOST_OF_OURS)
     else:
         text = f"{type(error).__name__}: {one_sentence(text)}".removesuffix(": ") + _remedy(error)
-        if place is None and (of_library := _library_place(error)):
-            text += f" (raised in {of_library})"
+        text += raised_in(error) if place is None else ""
     return f"{place}: {text}" if place else text
 
 
@@ -79,16 +76,6 @@ def one_sentence(text: str, most: int = MOST_CHARACTERS) -> str:
     """A text in one line, cut after ``most`` characters."""
     words = " ".join(text.split())
     return words if len(words) <= most else f"{words[:most]}…"
-
-
-def _library_place(error: BaseException) -> str | None:
-    """The innermost ``package/file:line`` of an installed package, but :data:`MACHINERY`, that an exception passed."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        for folder in ("site-packages/", "dist-packages/"):
-            _, found, inside = Path(frame.f_code.co_filename).as_posix().rpartition(folder)
-            if found and inside.partition("/")[0] not in MACHINERY:
-                return f"{inside}:{line}"
-    return None
 
 
 @functools.cache

@@ -29,6 +29,7 @@ from torch.nn import functional
 from bench.network.checkpoints.files import StateFileError
 from bench.network.checkpoints.verified import check_weights_choice, verified_file
 from bench.network.normalisation import renormalisation
+from bench.network.raised import raised_in
 from bench.parts import BenchError, ChoiceError, Count, Level, Levels
 
 ANY_SIZE = ({"dynamic_img_size": True}, {"strict_img_size": False})
@@ -107,7 +108,7 @@ class Timm(nn.Module):
                         f"Timm(name={name!r}): timm cannot change the {keyword} of this network; leave out {choice}"
                     ) from error
             raise ChoiceError(
-                f"Timm(name={name!r}, output_stride={output_stride}): {error}; choose a network that "
+                f"Timm(name={name!r}, output_stride={output_stride}): {error}{raised_in(error)}; choose a network that "
                 "timm.list_models() names and that gives features, or output_stride=32; a file of weights must be that "
                 "of the network and its tag"
             ) from error

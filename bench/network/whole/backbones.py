@@ -30,6 +30,35 @@ def complete(entries: dict[str, Any]) -> None:
         entries.setdefault("hidden_sizes", [width * 2 ** min(index + 1, stages - 1) for index in range(stages)])
 
 
+BY_STAGE = (
+    "hidden_sizes", "num_attention_heads", "num_heads", "sr_ratios", "patch_sizes", "strides", "mlp_ratios",
+    "focal_levels", "focal_windows",
+)  # fmt: skip
+"""The entries of hierarchical networks that have a value for each stage, as ``depths`` has."""
+
+
+def misfits(config: Any) -> str:
+    """The entries of a configuration, or of its backbone's, that do not fit each other, with what to do; or nothing."""
+    inner = getattr(config, "backbone_config", None)
+    called = "backbone_config: " if inner is not None else ""
+    config = config if inner is None else inner
+    depths = getattr(config, "depths", None)
+    if isinstance(depths, (list, tuple)):
+        others = {name: getattr(config, name, None) for name in BY_STAGE}
+        unlike = [
+            name for name, value in others.items() if isinstance(value, (list, tuple)) and len(value) != len(depths)
+        ]
+        if unlike:
+            return (
+                f"{called}depths has {len(depths)} values, but {', '.join(unlike)} "
+                f"{'has' if len(unlike) == 1 else 'have'} {len(others[unlike[0]] or ())}; give each one value a stage"
+            )
+    width, heads = getattr(config, "hidden_size", None), getattr(config, "num_attention_heads", None)
+    if isinstance(width, int) and isinstance(heads, int) and heads and width % heads:
+        return f"{called}num_attention_heads={heads} does not divide hidden_size={width}; choose numbers that fit"
+    return ""
+
+
 def prepare_backbone(network: Any) -> None:
     """Have a Swin take images of any size, if it has absolute positions.
 

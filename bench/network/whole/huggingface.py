@@ -13,6 +13,7 @@ they return.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -91,6 +92,14 @@ class HuggingFace(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
+    @property
+    def inner(self) -> nn.Module:
+        """The layers of the encoder in order, for rates that fall from layer to layer; all else is one layer more.
+
+        They are its patches, its blocks and what merges patches between stages.
+        """
+        return nn.ModuleList(_layers(self.family.encoder(self.network)))
+
     def forward(self, image: Tensor, *, with_aux: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """The logits; with ``with_aux`` also the side outputs, by name."""
         frame = Frame(image.shape[-2], image.shape[-1], self.multiple_px)
@@ -99,3 +108,12 @@ class HuggingFace(nn.Module):
             image = image * self.scale + self.shift
         logits, sides = self.family.run(self.network, image, frame, with_aux=with_aux)
         return (logits, sides) if with_aux else logits
+
+
+def _layers(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """Modules, and in place of one that holds a list of blocks, such as a stage, what it holds; norms are left out."""
+    for module in modules:
+        if any(isinstance(inside, nn.ModuleList) for inside in module.modules()):
+            yield from _layers(module.children())
+        elif any(parameter.ndim > 1 for parameter in module.parameters()):
+            yield module
