@@ -62,7 +62,7 @@ def convolutional(backbone: Part[Any], width: int, stream: Part[Any]) -> dict[st
             backbone=undilated, neck=part(PathAggregation, width=width // 2), head=part(FCNHead, width=width)
         ),
         "gscnn": change(
-            head=part(DeepLabV3PlusHead),
+            head=part(DeepLabV3PlusHead, width=width // 2, low_width=max(8, width * 3 // 32)),
             auxiliary=None,
             shape_stream=stream,
             losses=(*PIXELS, part(BoundaryLoss)),

@@ -205,8 +205,10 @@ def cost(
             f"Each module is timed on its own, in {breakdown.precision} and {breakdown.memory_format}, so its time "
             "includes waits that the timing causes."
         )
-    for size, how in breakdown.extrapolated.items():
-        console.print(f"The MACs at {size} are {how}.", soft_wrap=True)
+    for quantity, by_size in breakdown.extrapolated().items():
+        for size, how in by_size.items():
+            what = {"macs": "The MACs", "saved_bytes": "The saved bytes"}[quantity]
+            console.print(f"≈ {what} at {size} are {how}.", soft_wrap=True)
     written = [str(path) for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path))]
     for path in written:
         console.print(f"Written: {path}", soft_wrap=True)

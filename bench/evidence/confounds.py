@@ -31,7 +31,8 @@ ENVIRONMENT = (
     "commit", "dirty", "study_commit", "study_dirty", "python", "torch", "cuda", "cudnn", "driver", "device", "threads",
     "platform", "host",
 )  # fmt: skip
-"""The facts of the environment that trials of two variants should share, besides the versions of packages."""
+"""The facts of the environment that trials of two variants should share, besides the versions of packages that both
+use: a record names the packages that the code of its trial reaches."""
 OF_TRAINING = "processes"
 """The fact of a training that trials of two variants should share: the number of processes that trained together. Only
 trials that are done have it."""
@@ -169,8 +170,8 @@ def _differing(results: Results, facts: Environments, variant: str, other: str) 
     for stage in results.plan.stages:
         ours, theirs = (facts.get((side, stage), {}) for side in (variant, other))
         for fact in dict.fromkeys([*theirs, *ours]) if ours and theirs else ():
-            if fact == OF_TRAINING and not (fact in ours and fact in theirs):
-                continue
+            if fact not in ENVIRONMENT and not (fact in ours and fact in theirs):
+                continue  # a package that one of the two does not use, or the processes of a training that failed
             if changes := _changes(theirs.get(fact, {}), ours.get(fact, {})):
                 yield f"{fact.replace('_', ' ')} of {stage} trials", changes
 

@@ -125,9 +125,10 @@ DELTA = {"n": f"{JUDGED}_pairs"} | {
 """Column of :func:`bench.evidence.effects.effects` -> its name in :func:`numbers`."""
 
 
-HOW_MEASURED = ("cost_precision", "peak_precision", "training_problem")
-"""The columns that say the precision of a variant's forward, that of the product whose rate is the peak, and why there
-is no memory of a training step; each empty where that is not known, or where there is nothing to say."""
+HOW_MEASURED = ("cost_precision", "peak_precision", "training_problem", "macs_extrapolated")
+"""The columns that say the precision of a variant's forward, that of the product whose rate is the peak, why there is
+no memory of a training step, and how MACs were extrapolated; each empty where that is not known, or where there is
+nothing to say."""
 
 
 BESIDE = ("n", "planned", "outcomes", "apart", "cost_outcome", *ALONE, *OTHERS, *HOW_MEASURED, "delta", "verdict")
@@ -174,6 +175,7 @@ def _how_measured(costs: Costs, variant: str) -> dict[str, Any]:
         "cost_precision": measured.precision or "",
         "peak_precision": peak or "",
         "training_problem": measured.training_problem,
+        "macs_extrapolated": measured.macs_extrapolated,
     }
 
 

@@ -186,13 +186,21 @@ COLUMNS: dict[str, Column] = {
         "Wall time of the training loop. Trials may have shared the machine: not a speed comparison.",
     ),
     "parameters": Column(
-        "Parameters", "count", "M", 1e-6, 2, "lower", "cost", "Parameters, frozen ones too, auxiliary head left out.",
+        "Parameters", "count", "M", 1e-6, 2, "lower", "cost",
+        "Parameters, frozen ones too, auxiliary head left out. Of a whole network all that it holds, with those that "
+        "evaluation does not run.",
         counted=True,
     ),
     "macs": Column(
         "MACs", "count", "G", 1e-9, 2, "lower", "cost",
         "Multiply-accumulates of one forward at the stated input size: convolutions, linear layers and matrix "
         "products, attention included. FLOPs = 2 × MACs.",
+        counted=True,
+    ),
+    "macs_unused": Column(
+        "Unused MACs", "count", "G", 1e-9, 2, "lower", "cost",
+        "Those of the MACs that run although no logit depends on what they compute, as in an auxiliary head whose "
+        "output is thrown away.",
         counted=True,
     ),
     "latency_s": Column(

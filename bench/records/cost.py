@@ -89,6 +89,7 @@ def cost_columns(measured: MeasuredCost) -> dict[str, float]:
     return {
         "parameters": float(sum(deployed.values())),
         "macs": _macs(measured),
+        "macs_unused": float("nan") if measured.macs_problem else float(sum(measured.macs_wasted.values())),
         "peak_bytes": measured.peak_bytes,
         **_training_columns(measured.training_memory),
         **({} if measured.isolated is False else latency_columns(measured) | _achieved(measured)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 
 from bench.measure.cost.attribution import NETWORK, QUANTITIES, Growth, ModuleCost, Timed, attribute, growth
-from bench.measure.cost.whole.sizes import count_at
 from bench.measure.timing.execution import deployed, deployed_setting, memory_format_of
 from bench.network.model import SegModel
 from bench.parts import BenchError
@@ -28,6 +27,9 @@ from bench.study.cells import Cell
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")
 UNUSED = "of these unused (G)"
 """The head of the column of multiply-accumulates that never reach the output; it is there only if there are any."""
+
+EXTRAPOLATED = "≈ "
+"""The mark before a printed number that was extrapolated, or follows from such numbers."""
 
 SMALL_SHARE = 0.01
 """A module with less than this share of every quantity is left out of the printed table; the files list all modules."""
@@ -53,7 +55,6 @@ class Breakdown:
         memory_format: their memory format.
         rows: the costs, one row for each module and size.
         growth: the growth, one row for each module and quantity; empty if there is only one size.
-        extrapolated: size -> how its counts were extrapolated; without the sizes that were counted themselves.
     """
 
     cell: Cell
@@ -63,7 +64,6 @@ class Breakdown:
     memory_format: str
     rows: Sequence[ModuleCost]
     growth: Sequence[Growth]
-    extrapolated: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path, source: Path) -> list[Path]:
         """Write ``<variant>.json``, ``<variant>.modules.csv`` and, for two sizes or more, ``<variant>.growth.csv``.
@@ -88,7 +88,7 @@ class Breakdown:
             "memory_format": self.memory_format,
             "modules": [_plain(asdict(row)) for row in self.rows],
             "growth": [_plain(asdict(row)) for row in self.growth],
-            "extrapolated": dict(self.extrapolated),
+            "extrapolated": self.extrapolated(),
         }
         write_json(document, paths[0])
         write_text(self.modules().to_csv(index=False), paths[1])
@@ -96,6 +96,15 @@ class Breakdown:
             paths.append(Path(f"{stem}.growth.csv"))
             write_text(pd.DataFrame(self.growth).to_csv(index=False), paths[2])
         return paths
+
+    def extrapolated(self) -> dict[str, dict[str, str]]:
+        """Quantity -> size -> how it was extrapolated; without the sizes for which it was counted."""
+        network = [row for row in self.rows if row.module == NETWORK]
+        found = {
+            quantity: {f"{row.input_px[0]}x{row.input_px[1]}": how for row in network if (how := _how(row, quantity))}
+            for quantity in ("macs", "saved_bytes")
+        }
+        return {quantity: sizes for quantity, sizes in found.items() if sizes}
 
     def modules(self) -> pd.DataFrame:
         """The costs as a frame, one row for each module and size.
@@ -125,8 +134,12 @@ class Breakdown:
         quantities = [name for name in ("macs", "saved_bytes", "time_s") if self.growth and (timed or name != "time_s")]
         heads += [f"{_WORDS[name]} ~ px^" for name in quantities]
         grown = {(row.module, row.quantity): row.exponent for row in self.growth}
+        followed = self.extrapolated()
         return heads, [
-            [*_cells(row, rows[0], timed, wasted), *(_power(grown[row.module, name]) for name in quantities)]
+            [
+                *_cells(row, rows[0], timed, wasted),
+                *(_power(grown[row.module, name], name in followed) for name in quantities),
+            ]
             for row in rows
             if any(share >= SMALL_SHARE for share in _shares(row, rows[0]))
         ]
@@ -169,13 +182,8 @@ def break_down(
     model = SegModel(cell.variant, num_classes).to(device)
     timed = Timed(deployed(SegModel(cell.variant, num_classes), setting, device), setting.precision)
 
-    extrapolated: dict[str, str] = {}
-
     def measured(height: int, width: int) -> list[ModuleCost]:
         tell(f"{height}×{width}")
-        sized = count_at(model, height, width)
-        if sized.fit is not None:
-            extrapolated[f"{height}x{width}"] = str(sized.fit)
         return attribute(
             model,
             torch.zeros(1, 3, height, width).to(device, memory_format=memory_format_of(setting)),
@@ -183,13 +191,12 @@ def break_down(
             depth=depth,
             forwards=forwards,
             timed=timed,
-            sized=sized,
             progress=lambda done, total: tell(f"{height}×{width}, forward {done}/{total}"),
         )
 
     rows = [row for size in sorted(sizes, key=math.prod) for row in measured(*size)]
     grown = growth(rows) if len(sizes) > 1 else []
-    return Breakdown(cell, machine, forwards, setting.precision, setting.memory_format, rows, grown, extrapolated)
+    return Breakdown(cell, machine, forwards, setting.precision, setting.memory_format, rows, grown)
 
 
 def smaller_sizes(px: tuple[int, int]) -> list[tuple[int, int]]:
@@ -212,14 +219,20 @@ def _cells(row: ModuleCost, whole: ModuleCost, timed: bool, wasted: bool) -> Ite
         if name == "time_s" and not timed:
             return
         value, total = getattr(row, name), getattr(whole, name)
-        yield f"{value * scale:{form}}"
+        mark = EXTRAPOLATED if _how(row, name) else ""
+        yield f"{mark}{value * scale:{form}}"
         yield f"{value / total:.1%}" if total else ""
         if name == "macs" and wasted:
-            yield f"{row.wasted_macs * scale:{form}}" if row.wasted_macs else ""
+            yield f"{mark}{row.wasted_macs * scale:{form}}" if row.wasted_macs else ""
 
 
-def _power(exponent: float) -> str:
-    return "" if math.isnan(exponent) else f"{exponent:.2f}"
+def _how(row: ModuleCost, quantity: str) -> str:
+    """How a quantity of a row was extrapolated; empty if it was not."""
+    return str(getattr(row, f"{quantity}_extrapolated", ""))
+
+
+def _power(exponent: float, followed: bool) -> str:
+    return "" if math.isnan(exponent) else f"{EXTRAPOLATED if followed else ''}{exponent:.2f}"
 
 
 def _shares(row: ModuleCost, whole: ModuleCost) -> Iterator[float]:

@@ -11,10 +11,14 @@ import traceback
 from pathlib import Path
 from types import FrameType, FunctionType
 
+from bench.network.raised import raised_in
 from bench.parts import BenchError, nearest
 
 MOST_CHARACTERS = 180
-"""The characters of an exception's text that a line keeps."""
+"""The characters that a line keeps of the text of an exception that another package wrote."""
+
+MOST_OF_OURS = 600
+"""The characters that it keeps of the text of a :class:`~bench.parts.BenchError`, which ends with the remedy."""
 
 _WRONG_SIZE = re.compile(r"channels, but got|shapes cannot be multiplied|should contain \d+ elements")
 """The words in which torch says that a layer is given another number of channels than it was made for."""
@@ -30,13 +34,17 @@ def fault_line(error: BaseException) -> str:
     """The one line that tells ``error``, such as ``first.py:12: NameError: name 'F' is not defined; import it, …``.
 
     The place is the innermost line of code that belongs neither to this package nor to an installed one nor to Python.
+    Without such code, the line ends with the place in the library of the network, if it is of one.
     A :class:`~bench.parts.BenchError` is told by its message alone, because that names the mistake and the remedy.
     """
     place = fault_place(error)
     known_text = error.msg if isinstance(error, SyntaxError) else None
-    text = one_sentence(known_text or str(traceback.TracebackException(type(error), error, None)))
-    if not isinstance(error, BenchError):
-        text = f"{type(error).__name__}: {text}".removesuffix(": ") + _remedy(error)
+    text = known_text or str(traceback.TracebackException(type(error), error, None))
+    if isinstance(error, BenchError):
+        text = one_sentence(text, MOST_OF_OURS)
+    else:
+        text = f"{type(error).__name__}: {one_sentence(text)}".removesuffix(": ") + _remedy(error)
+        text += raised_in(error) if place is None else ""
     return f"{place}: {text}" if place else text
 
 
@@ -64,10 +72,10 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def one_sentence(text: str) -> str:
-    """A text in one line, cut after :data:`MOST_CHARACTERS`."""
+def one_sentence(text: str, most: int = MOST_CHARACTERS) -> str:
+    """A text in one line, cut after ``most`` characters."""
     words = " ".join(text.split())
-    return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}…"
+    return words if len(words) <= most else f"{words[:most]}…"
 
 
 @functools.cache

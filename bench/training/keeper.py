@@ -19,6 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+OF_HOOKS = ("_output_capturing_hooks_installed",)
+"""The names of attributes that tell that a module has hooks, as those of transformers that gather hidden states. Hooks
+are functions, which no state holds, so a network that goes on is not told that it has them, and installs its own."""
+
 
 class Stateful(Protocol):
     """An object whose state can be taken and given back, such as an optimiser."""
@@ -110,7 +114,7 @@ def _attributes(module: nn.Module, *, plain: bool) -> Iterator[tuple[str, Any]]:
     """The attributes in which a component may count or remember something: those of plain values, or the others."""
     of_torch = vars(nn.Module())
     for name, value in vars(module).items():
-        if name not in of_torch and _is_plain(value) == plain:
+        if name not in of_torch and name not in OF_HOOKS and _is_plain(value) == plain:
             yield name, value
 
 
@@ -131,7 +135,8 @@ def _give_state(module: nn.Module, state: Mapping[str, Any]) -> None:
         inner[path].register_buffer(leaf, buffer.to(device), persistent=False)
     for path, attributes in state["attributes"].items():
         for name, value in attributes.items():
-            setattr(inner[path], name, value)
+            if name not in OF_HOOKS:  # states of earlier versions have them
+                setattr(inner[path], name, value)
 
 
 def random_state() -> dict[str, Any]:

@@ -115,6 +115,19 @@ def test_environments_are_compared_without_any_facts_of_networks(tmp_path: Path,
     assert len(rows) == 2 + 2 * 2
 
 
+def test_a_package_that_only_one_side_uses_belongs_to_the_networks_and_is_no_other_environment(
+    tmp_path: Path, planted_results: Plant
+) -> None:
+    """A record names the packages that the code of its trial reaches, as transformers for a network of it."""
+    folder = planted_results(tmp_path)
+    for file in sorted((folder / "records").glob("*.json")):
+        record = json.loads(file.read_text())
+        if record["trial"]["variant"] == ATTENDED:
+            record["environment"]["bench"]["transformers"] = "5.24.0"
+            file.write_text(with_digest(record))
+    assert evidence_of(folder).confounds.empty
+
+
 def test_variants_that_were_trained_by_other_numbers_of_processes_are_named(
     tmp_path: Path, planted_results: Plant
 ) -> None:

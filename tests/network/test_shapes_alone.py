@@ -72,8 +72,10 @@ def test_checkpoints_and_matched_heads_know_the_shapes_of_a_network_that_copies_
 
 @pytest.mark.parametrize("reads", [False, True])
 def test_the_bytes_that_a_training_keeps_are_counted_for_a_network_that_needs_values(reads: bool) -> None:
-    plain = saved_by_shape(Variant(SMALL, part(FCNHead, width=8), losses=LOSSES), CLASSES, 2, 32, 32)
-    copying = saved_by_shape(Variant(SMALL, part(CopyingHead, reads=reads), losses=LOSSES), CLASSES, 2, 32, 32)
+    plain = saved_by_shape(Variant(SMALL, part(FCNHead, width=8), losses=LOSSES), CLASSES, 2, 32, 32).by_module
+    copying = saved_by_shape(
+        Variant(SMALL, part(CopyingHead, reads=reads), losses=LOSSES), CLASSES, 2, 32, 32
+    ).by_module
     assert copying["backbone"] == plain["backbone"]
     assert copying["head.head"] == plain["head"]
 

@@ -43,7 +43,7 @@ def test_a_difference_that_no_share_can_reach_is_not_resolvable() -> None:
 
 def test_one_column_is_judged_and_the_counted_ones_are_costs() -> None:
     assert JUDGED == "miou"
-    assert COUNTED == ("parameters", "macs", "train_state_bytes", "activation_bytes")
+    assert COUNTED == ("parameters", "macs", "macs_unused", "train_state_bytes", "activation_bytes")
     assert {column(name).stage for name in COUNTED} == {"cost"}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch import Tensor
 
 from bench.measure.cost.attribution import QUANTITIES, Growth
 from bench.network.model import Variant
@@ -106,3 +108,30 @@ def test_what_never_reaches_the_output_has_a_column_where_there_is_any(tiny_stud
     wasted = {row[0].strip(): row[heads.index("of these unused (G)")] for row in rows}
     macs = f"{32 * 32 * 8 * 27 / 1e9:.4g}"
     assert wasted == {"network": macs, "whole": macs, "conv": "", "norm": "", "classifier": "", "auxiliary_head": macs}
+
+
+class ReadsAValue(WithUnusedHead):
+    """Cannot run on shapes alone, so that saved bytes of a batch are followed from few images."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits = super().forward(image)
+        return logits if logits.sum().item() < math.inf else -logits
+
+
+def test_extrapolated_numbers_are_marked_and_say_how(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    cell = load_study(str(tiny_study())).cell("baseline")
+    network = replace(cell, variant=Variant(whole=part(ReadsAValue), losses=cell.variant.losses))
+    breakdown = break_down(network, 9, SIZES, MACHINE, depth=1, forwards=0, tell=lambda _: None)
+    how = "extrapolated from batches of 2 and 3 images"
+    expected = {"saved_bytes": {"32x48": how, "64x96": how}}
+    assert breakdown.extrapolated() == expected
+    heads, rows = breakdown.shown()
+    assert rows[0][heads.index("saved (MiB, batch 4)")].startswith("≈ ")
+    assert rows[0][heads.index("saved ~ px^")] == "≈ 1.00"
+    assert "≈" not in rows[0][heads.index("MACs (G)")] + rows[0][heads.index("MACs ~ px^")]
+    paths = breakdown.write(tmp_path, Path(__file__))
+    assert json.loads(paths[0].read_text())["extrapolated"] == expected
+    assert set(pd.read_csv(paths[1])["saved_bytes_extrapolated"]) == {how}
+    followed = [replace(row, macs_extrapolated="extrapolated; 1% off") for row in breakdown.rows]
+    heads, rows = replace(breakdown, rows=followed).shown()
+    assert all(row[heads.index("MACs (G)")].startswith("≈ ") for row in rows)

@@ -1,7 +1,8 @@
 """The attribution of a network's parameters, MACs, memory and time to its modules, and their growth with the image.
 
 MACs, outputs and times are those of the deployed form at batch 1, with an image ``1 3 H W``. Saved bytes are those of a
-training forward with its losses. Counts come from shapes alone and are exact.
+training forward with its losses. Counts come from shapes alone and are exact, unless a row says that they are
+extrapolated.
 
 Times come from hooks around each module. On a CPU the hooks read a clock, because the work is done when a call returns.
 On CUDA they record events in the stream; the time between two events counts for the module, including gaps in which the
@@ -26,8 +27,7 @@ from torch import Tensor, nn
 
 from bench.measure.cost.activations import watched_saves, within
 from bench.measure.cost.shapes import deployed
-from bench.measure.cost.whole.reach import Counts
-from bench.measure.cost.whole.saves import followed_saves
+from bench.measure.cost.whole.saves import SavedBytes, followed_saves
 from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import autocast, switches
@@ -60,6 +60,8 @@ class ModuleCost:
         saved_bytes: the bytes that autograd saves for a training batch, float32; those of loss terms count for the
             whole network only.
         time_s: the median of the timed forwards, in seconds; NaN if no forward was timed.
+        macs_extrapolated: how MACs and outputs were extrapolated; empty if they were counted.
+        saved_bytes_extrapolated: how saved bytes were extrapolated; empty if they were counted.
     """
 
     module: str
@@ -72,6 +74,8 @@ class ModuleCost:
     output_bytes: int
     saved_bytes: int
     time_s: float
+    macs_extrapolated: str = ""
+    saved_bytes_extrapolated: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,7 @@ def attribute(
     with switches(timed.precision, "default", image.device):
         seconds = time_modules(timed, image, list(shown), forwards, progress)
     rows = [
-        _row(model, name, level, sized.counts, saved, seconds.get(name, []), (height, width))
-        for name, level in shown.items()
+        _row(model, name, level, sized, saved, seconds.get(name, []), (height, width)) for name, level in shown.items()
     ]
     return [row for row in rows if row.parameters or row.macs or row.saved_bytes]
 
@@ -186,8 +189,8 @@ def shown_modules(model: SegModel, depth: int) -> dict[str, int]:
     return shown
 
 
-def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, width: int) -> Mapping[str, int]:
-    """Module -> bytes that autograd saves in one training forward with its losses, float32, from shapes alone.
+def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, width: int) -> SavedBytes:
+    """The bytes that autograd saves in one training forward with its losses, float32, from shapes alone.
 
     Only a network whose forward looks at values, or has an operator without a rule for shapes, is computed; for a whole
     one, few images of small sizes are, and the bytes are followed from these.
@@ -203,9 +206,9 @@ def saved_by_shape(variant: Variant, num_classes: int, batch: int, height: int, 
             del kept
         return bytes_of
 
-    def computed(model: SegModel) -> Mapping[str, int]:
+    def computed(model: SegModel) -> SavedBytes:
         if variant.whole is None or next(model.parameters(), torch.empty(0)).is_meta:
-            return saved(model, batch, height, width)
+            return SavedBytes(saved(model, batch, height, width))
         return followed_saves(partial(saved, model), batch, height, width)
 
     return from_shapes(lambda: SegModel(variant, num_classes), computed)
@@ -282,12 +285,12 @@ def _row(
     model: SegModel,
     name: str,
     depth: int,
-    counts: Counts,
-    saved: Mapping[str, int],
+    sized: Sized,
+    saved: SavedBytes,
     seconds: Sequence[float],
     input_px: tuple[int, int],
 ) -> ModuleCost:
-    module = model.get_submodule(name)
+    module, counts, of_module = model.get_submodule(name), sized.counts, saved.by_module
     return ModuleCost(
         module=name or NETWORK,
         kind=type(module).__name__,
@@ -297,6 +300,8 @@ def _row(
         macs=counts.macs(name),
         wasted_macs=counts.wasted_macs(name),
         output_bytes=counts.output_bytes.get(name, 0),
-        saved_bytes=within(saved, name) if name else sum(saved.values()),
+        saved_bytes=within(of_module, name) if name else sum(of_module.values()),
         time_s=statistics.median(seconds) if seconds else math.nan,
+        macs_extrapolated="" if sized.fit is None else str(sized.fit),
+        saved_bytes_extrapolated=saved.how,
     )

@@ -9,13 +9,16 @@ Shapes: image ``N 3 H W`` -> the levels of the network, most often C1 … C5 or 
 - An image is normalised again from the mean and deviation of ImageNet, with which it comes, to those that timm names
   for the network: 0.5 each for many vision transformers.
 - An image whose size the last stride does not divide gets rows and columns of the mean colour below and on the right,
-  and the features of what was added are cut off. Windows and patches then cover the whole image.
+  and the features of what was added are cut off. Windows and patches then cover the whole image. A network whose map
+  windows must divide, such as MaxViT, sees an image that they divide; one that timm makes for one size alone, such as
+  MLP-Mixer, sees an image of that size. What was added is computed, and counted.
 - The maps of a vision transformer are those of its last blocks, before its last normalisation.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,10 +29,24 @@ from torch.nn import functional
 from bench.network.checkpoints.files import StateFileError
 from bench.network.checkpoints.verified import check_weights_choice, verified_file
 from bench.network.normalisation import renormalisation
+from bench.network.raised import raised_in
 from bench.parts import BenchError, ChoiceError, Count, Level, Levels
 
 ANY_SIZE = ({"dynamic_img_size": True}, {"strict_img_size": False})
 """The choices by which networks of timm with a fixed size accept others: vision transformers, and Swin."""
+
+OF_ANY_SIZE = (
+    "byobnet", "crossvit", "efficientvit_msra", "mvitv2", "sequencer", "swiftformer", "twins", "vision_transformer_sam",
+    "xcit",
+)  # fmt: skip
+"""The modules of timm whose networks accept other sizes without such a choice, though they are described as fixed."""
+
+WINDOWS = {"maxxvit": "partition_size", "halo_attn": "block_size", "non_local_attn": "block_size"}
+"""Module of timm -> the attribute of its layers that holds the height and width of windows, which divide their map."""
+
+
+CHOICES_OF_SOME = {"output_stride": "output_stride", "patch_size": "patch_px", "img_size": "image_px"}
+"""The keywords of timm that only some of its networks have -> the choice that gives it."""
 
 
 class Timm(nn.Module):
@@ -46,6 +63,8 @@ class Timm(nn.Module):
         weights_sha256: the checksum of that file.
         patch_px: the height and width of a vision transformer's patches, if not its own: 16 makes the stride of
             DINOv2, which has patches of 14 pixels, that of other networks.
+        image_px: the height and width of the images that a network is made for, if not its own. A network for one size
+            alone takes no larger ones; timm fits weights to it.
 
     Raises:
         BenchError: if timm is not installed.
@@ -63,8 +82,10 @@ class Timm(nn.Module):
         weights: str | None = None,
         weights_sha256: str | None = None,
         patch_px: Count | None = None,
+        image_px: tuple[Count, Count] | None = None,
     ) -> None:
         super().__init__()
+        self.name = name
         check_weights_choice("Timm", weights, weights_sha256)
         if pretrained and weights is not None:
             raise ChoiceError(f"Timm(pretrained=True, weights={weights!r}): choose one of the two, timm's or the file")
@@ -72,15 +93,22 @@ class Timm(nn.Module):
         choices: dict[str, Any] = {"output_stride": output_stride} if output_stride < 32 else {}
         if patch_px is not None:
             choices["patch_size"] = patch_px
+        if image_px is not None:
+            choices["img_size"] = image_px
         with_values = torch.get_default_device().type != "meta"
         if weights is not None and weights_sha256 is not None and with_values:
             choices["pretrained_cfg_overlay"] = _only_from(verified_file(weights, weights_sha256))
         choices["pretrained"] = with_values and (pretrained or weights is not None)
         try:
-            self.network: Any = _of_any_size(timm, name, choices)
+            network, only_px = _made(timm, name, choices)
         except (RuntimeError, TypeError, AssertionError) as error:
+            for keyword, choice in CHOICES_OF_SOME.items():
+                if f"unexpected keyword argument {keyword!r}" in str(error):
+                    raise ChoiceError(
+                        f"Timm(name={name!r}): timm cannot change the {keyword} of this network; leave out {choice}"
+                    ) from error
             raise ChoiceError(
-                f"Timm(name={name!r}, output_stride={output_stride}): {error}; choose a network that "
+                f"Timm(name={name!r}, output_stride={output_stride}): {error}{raised_in(error)}; choose a network that "
                 "timm.list_models() names and that gives features, or output_stride=32; a file of weights must be that "
                 "of the network and its tag"
             ) from error
@@ -89,10 +117,14 @@ class Timm(nn.Module):
                 f"Timm(name={name!r}, pretrained=True): the weights cannot be fetched: {str(error).rstrip('.')}; fetch "
                 "them where there is a network, or choose weights='/path/to/file' with its weights_sha256"
             ) from error
-        info = self.network.feature_info
+        self.network: Any = network
+        self.only_px = only_px
+        info = network.feature_info
         self.channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")
         self.out_levels: Levels = tuple(map(Level, info.channels(), info.reduction()))
-        self.multiple_of = max(level.stride for level in self.out_levels)
+        stride = max(level.stride for level in self.out_levels)
+        rows, columns = _windows_px(network)
+        self.multiple_px = (stride * rows, stride * columns)
         self.scale: Tensor | None
         self.shift: Tensor | None
         described = self.network.pretrained_cfg
@@ -102,9 +134,9 @@ class Timm(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         height, width = image.shape[-2:]
-        below, right = -height % self.multiple_of, -width % self.multiple_of
-        if below or right:
-            image = functional.pad(image, (0, right, 0, below))  # 0 is the mean colour
+        rows, columns = self.seen_px(height, width)
+        if (rows, columns) != (height, width):
+            image = functional.pad(image, (0, columns - width, 0, rows - height))  # 0 is the mean colour
         if self.scale is not None and self.shift is not None:
             image = image * self.scale + self.shift
         features: list[Tensor] = self.network(image)
@@ -113,22 +145,62 @@ class Timm(nn.Module):
         sizes = [level.size(height, width) for level in self.out_levels]
         return [x[..., :rows, :columns] for x, (rows, columns) in zip(features, sizes, strict=True)]
 
+    def seen_px(self, height: int, width: int) -> tuple[int, int]:
+        """The height and the width of what the network sees of an image of this size.
+
+        Raises:
+            ChoiceError: if the network is made for one size alone, and the image is larger.
+        """
+        by_rows, by_columns = self.multiple_px
+        rows, columns = height + -height % by_rows, width + -width % by_columns
+        if self.only_px is None:
+            return rows, columns
+        if height > self.only_px[0] or width > self.only_px[1]:
+            raise ChoiceError(
+                f"Timm(name={self.name!r}) is made for images of {self.only_px[0]}x{self.only_px[1]} pixels, got "
+                f"{height}x{width}; choose image_px=({rows}, {columns}), or the size of the largest image"
+            )
+        return self.only_px
+
 
 def _only_from(file: Path) -> dict[str, Any]:
     """The entries of timm's description by which it loads this file, and refuses one that does not fit wholly."""
     return {"file": str(file), "url": "", "hf_hub_id": None, "custom_load": False, "classifier": None}
 
 
-def _of_any_size(timm: Any, name: str, choices: dict[str, Any]) -> Any:
-    """The network of timm, made to accept images of any size where timm lets it."""
+def _made(timm: Any, name: str, choices: dict[str, Any]) -> tuple[Any, tuple[int, int] | None]:
+    """The network of timm, and the one size of images that it accepts; ``None`` if it accepts any."""
     described = timm.get_pretrained_cfg(name)
-    for any_size in ANY_SIZE if described is not None and described.fixed_input_size else ():
+    is_fixed = described is not None and described.fixed_input_size
+    for any_size in ANY_SIZE if is_fixed else ():
         try:
-            return timm.create_model(name, features_only=True, **choices, **any_size)
+            return timm.create_model(name, features_only=True, **choices, **any_size), None
         except TypeError as error:
             if next(iter(any_size)) not in str(error):
                 raise
-    return timm.create_model(name, features_only=True, **choices)
+    network = timm.create_model(name, features_only=True, **choices)
+    if not is_fixed or _windows_px(network) != (1, 1):
+        return network, None
+    if _module_of(timm.model_entrypoint(name.partition(".")[0])) in OF_ANY_SIZE:
+        return network, None
+    height, width = choices.get("img_size", described.input_size[1:])
+    return network, (height, width)
+
+
+def _windows_px(network: nn.Module) -> tuple[int, int]:
+    """The least height and width of a map that the windows of all layers of a network divide."""
+    sizes = [
+        getattr(layer, attribute, 1)
+        for layer in network.modules()
+        if (attribute := WINDOWS.get(_module_of(type(layer)))) is not None
+    ]
+    pairs = [(size, size) if isinstance(size, int) else tuple(size) for size in sizes]
+    return math.lcm(*(rows for rows, _ in pairs)), math.lcm(*(columns for _, columns in pairs))
+
+
+def _module_of(thing: Any) -> str:
+    """The last name of the module that defines a class or a function."""
+    return str(thing.__module__).rpartition(".")[2]
 
 
 def _timm() -> Any:

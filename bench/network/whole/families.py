@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.network.normalisation import MEAN, STD
 from bench.network.whole.eomt import eomt
@@ -20,6 +20,7 @@ from bench.network.whole.pixelwise import (
     check_beit,
     check_dpt,
     dpt,
+    prepare_upernet,
     quarters,
     segformer,
     upernet,
@@ -56,6 +57,7 @@ class Family:
         defaults: the entries of the configuration that take other values than transformers' unless they are given.
         prepare: what is done to a network once it is built; it may refuse it.
         has_backbone: True if the entry ``backbone_config`` names a network that must give all of its stages.
+        encoder: the modules of its encoder, from the image on.
     """
 
     network: str
@@ -68,6 +70,12 @@ class Family:
     defaults: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda entries: {}
     prepare: Callable[[Any], None] = lambda network: None
     has_backbone: bool = False
+    encoder: Callable[[Any], Sequence[nn.Module]] = lambda network: (network.model.pixel_level_module.encoder,)
+
+
+def _plain(network: Any) -> Sequence[nn.Module]:
+    """The encoder of a network whose blocks are its own."""
+    return network.embeddings, network.layers
 
 
 _MASKS = ("class_predictor.", "criterion.empty_weight")
@@ -85,27 +93,33 @@ FAMILIES: Mapping[str, Family] = {
     "maskformer": Family(
         "MaskFormerForInstanceSegmentation", "MaskFormerConfig", maskformer, _MASKS, has_backbone=True
     ),
-    "segformer": Family("SegformerForSemanticSegmentation", "SegformerConfig", segformer, _HEADS[:1]),
-    "upernet": Family("UperNetForSemanticSegmentation", "UperNetConfig", upernet, _HEADS, has_backbone=True),
+    "segformer": Family(
+        "SegformerForSemanticSegmentation", "SegformerConfig", segformer, _HEADS[:1],
+        encoder=lambda network: (network.segformer,),
+    ),
+    "upernet": Family(
+        "UperNetForSemanticSegmentation", "UperNetConfig", upernet, _HEADS, has_backbone=True,
+        encoder=lambda network: (network.backbone,), prepare=prepare_upernet,
+    ),
     "dpt": Family(
         "DPTForSemanticSegmentation", "DPTConfig", dpt, ("head.head.4.", "auxiliary_head.head.4."),
         multiple_px=lambda config: 2 * config.patch_size, mean=GREY, std=GREY,
         defaults=lambda entries: {"backbone_out_indices": quarters(entries.get("num_hidden_layers", 12))},
-        prepare=check_dpt,
+        prepare=check_dpt, encoder=lambda network: (network.dpt,),
     ),
     "eomt": Family(
         "EomtForUniversalSegmentation", "EomtConfig", eomt, _MASKS,
-        multiple_px=lambda config: config.patch_size, prepare=prepare_eomt,
+        multiple_px=lambda config: config.patch_size, prepare=prepare_eomt, encoder=_plain,
     ),
     "eomt-dinov3": Family(
         "EomtDinov3ForUniversalSegmentation", "EomtDinov3Config", eomt, _MASKS,
-        multiple_px=lambda config: config.patch_size, prepare=prepare_eomt,
+        multiple_px=lambda config: config.patch_size, prepare=prepare_eomt, encoder=_plain,
     ),
     "beit": Family(
         "BeitForSemanticSegmentation", "BeitConfig", beit, _HEADS,
         multiple_px=lambda config: 2 * config.patch_size, mean=GREY, std=GREY,
         defaults=lambda entries: {"out_indices": beit_blocks(entries.get("num_hidden_layers", 12))},
-        prepare=check_beit,
+        prepare=check_beit, encoder=lambda network: (network.beit,),
     ),
 }  # fmt: skip
 """Architecture -> what is known of it."""

@@ -21,16 +21,19 @@ class Frame:
         height: the height of the image.
         width: its width.
         multiple_px: the number that divides the height and the width of the frame.
+        least_px: the least height and width of the frame.
     """
 
     height: int
     width: int
     multiple_px: int
+    least_px: int = 1
 
     @property
     def px(self) -> tuple[int, int]:
         """The height and the width of the frame."""
-        return self.height + -self.height % self.multiple_px, self.width + -self.width % self.multiple_px
+        height, width = max(self.height, self.least_px), max(self.width, self.least_px)
+        return height + -height % self.multiple_px, width + -width % self.multiple_px
 
     @property
     def is_image(self) -> bool:

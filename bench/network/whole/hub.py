@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from bench.network.checkpoints.files import COUNTER, StateFileError, misfit
+from bench.network.raised import raised_in
+from bench.network.whole.backbones import complete, misfits
 from bench.network.whole.config import OF_THE_DATA, HubConfig, hub_config_of
 from bench.network.whole.families import Family
 from bench.parts import BenchError, ChoiceError, nearest
@@ -22,6 +24,12 @@ log = logging.getLogger("bench.network.whole.hub")
 
 INDEX = "model.safetensors.index.json"
 """The file beside weights that are in several files."""
+
+AT_LEAST_ONE = (
+    "decoder_layers", "dim_feedforward", "embed_dim", "hidden_dim", "hidden_size", "image_size", "num_attention_heads",
+    "num_hidden_layers", "num_queries", "patch_size", "window_size",
+)  # fmt: skip
+"""The numbers of configurations that no network has none of, which transformers does not check."""
 
 ONE_FILE = "model.safetensors"
 """The file of weights that are in one."""
@@ -67,6 +75,7 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             f"{family.config}: the configuration is of a network with the model_type {kind!r}, not "
             f"{cls.model_type!r}; choose the architecture of the configuration"
         )
+    _refuse_none(entries, family.config)
     entries = {**family.defaults(entries), **entries}
     inner = entries.get("backbone_config")
     if family.has_backbone and isinstance(inner, dict) and "model_type" not in inner:
@@ -74,8 +83,9 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             f"{family.config}: backbone_config has no model_type; give the name that transformers has for the "
             "backbone, such as hub_config(model_type='swin', …)"
         )
-    if family.has_backbone and isinstance(inner, dict) and not {"out_features", "out_indices"} & set(inner):
-        inner["out_features"] = [f"stage{index + 1}" for index in range(len(inner.get("depths", range(4))))]
+    if family.has_backbone and isinstance(inner, dict):
+        _refuse_none(inner, "backbone_config")
+        complete(inner)
     try:
         return cls(**entries, num_labels=num_classes)
     except Exception as error:  # a configuration raises whatever its own code meets in a value
@@ -91,10 +101,18 @@ def random_network(cls: Any, config: Any) -> Any:
     try:
         return cls(config)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        told = f"{type(error).__name__}: {in_one_line(error)}{raised_in(error)}"
         raise ChoiceError(
-            f"{cls.__name__} cannot be built from this configuration ({type(error).__name__}: {in_one_line(error)}); "
-            "give entries that fit each other, such as as many depths as hidden_sizes and num_attention_heads"
+            f"{cls.__name__} cannot be built from this configuration: "
+            f"{misfits(config) or f'{told}; give entries that fit each other'}"
         ) from error
+
+
+def _refuse_none(entries: Mapping[str, Any], called: str) -> None:
+    for name in AT_LEAST_ONE:
+        value = entries.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise ChoiceError(f"{called}({name}={value}): expected at least 1")
 
 
 def refuse_unknown(library: Any, family: Family, config: HubConfig) -> None:
@@ -205,6 +223,7 @@ def _fitted(cls: Any, config: Any, folder: str, classifiers: tuple[str, ...], so
             network, told = cls.from_pretrained(
                 None if "state_dict" in source else folder,
                 config=config,
+                dtype=torch.float32,  # a folder may have half precision, with which no training starts
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 **source,
@@ -252,13 +271,22 @@ def checksum(folder: str) -> str:
     files = [place / "config.json", *([] if weights[0].name == ONE_FILE else [place / INDEX]), *weights]
     for file in files:
         if not file.is_file():
-            raise StateFileError(f"no {file.name} in {folder}; give a folder with config.json and model.safetensors")
+            raise StateFileError(f"no {file.name} in {folder}; {_remedy(place)}")
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _remedy(folder: Path) -> str:
+    if any(folder.glob("pytorch_model*.bin")):
+        return (
+            "its pytorch_model.bin is not read, as such a file may hold code: load it by from_pretrained of "
+            "transformers, and keep the network by its save_pretrained, which writes model.safetensors"
+        )
+    return "give a folder with config.json and model.safetensors"
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ they return.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from bench.network.checkpoints.verified import check_weights_choice
 from bench.network.normalisation import renormalisation
+from bench.network.whole.backbones import prepare_backbone
 from bench.network.whole.config import HubConfig, merged
 from bench.network.whole.families import FAMILIES, Architecture
 from bench.network.whole.frame import Frame
@@ -81,12 +83,22 @@ class HuggingFace(nn.Module):
                 check_weights(cls, made, weights, weights_sha256, self.family.classifiers)
             self.network = random_network(cls, made)
         self.family.prepare(self.network)
+        if self.family.has_backbone:
+            prepare_backbone(self.network)
         self.multiple_px = self.family.multiple_px(made)
         self.scale: Tensor | None
         self.shift: Tensor | None
         scale, shift = renormalisation(self.family.mean, self.family.std) or (None, None)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
+
+    @property
+    def inner(self) -> nn.Module:
+        """The layers of the encoder in order, for rates that fall from layer to layer; all else is one layer more.
+
+        They are its patches, its blocks and what merges patches between stages.
+        """
+        return nn.ModuleList(_layers(self.family.encoder(self.network)))
 
     def forward(self, image: Tensor, *, with_aux: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """The logits; with ``with_aux`` also the side outputs, by name."""
@@ -96,3 +108,12 @@ class HuggingFace(nn.Module):
             image = image * self.scale + self.shift
         logits, sides = self.family.run(self.network, image, frame, with_aux=with_aux)
         return (logits, sides) if with_aux else logits
+
+
+def _layers(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """Modules, and in place of one that holds a list of blocks, such as a stage, what it holds; norms are left out."""
+    for module in modules:
+        if any(isinstance(inside, nn.ModuleList) for inside in module.modules()):
+            yield from _layers(module.children())
+        elif any(parameter.ndim > 1 for parameter in module.parameters()):
+            yield module

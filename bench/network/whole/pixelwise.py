@@ -29,6 +29,20 @@ def segformer(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> A
     return frame.image_sized(network(image).logits), {}
 
 
+def prepare_upernet(network: Any) -> None:
+    """Refuse an auxiliary head without convolutions whose classifier has other channels than the map that it reads.
+
+    Raises:
+        ChoiceError: for such a head.
+    """
+    head = network.auxiliary_head
+    if head is not None and head.num_convs == 0 and head.channels != head.in_channels:
+        raise ChoiceError(
+            f"UperNetConfig(auxiliary_num_convs=0): the auxiliary head then reads a map of {head.in_channels} "
+            f"channels, but auxiliary_channels is {head.channels}; choose auxiliary_channels={head.in_channels}"
+        )
+
+
 def upernet(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:
     maps = network.backbone.forward_with_filtered_kwargs(image).feature_maps
     logits = frame.image_sized(network.decode_head(maps))

@@ -6,7 +6,8 @@ Shapes: image ``N 3 H W`` -> logits ``N K H W``; ``K`` classes.
 
 **Departures**:
 - An image whose size the encoder's stride does not divide gets rows and columns of the mean colour below and on the
-  right, and the logits of what was added are cut off. The library refuses such an image.
+  right, and the logits of what was added are cut off. The library refuses such an image. So does an image that is too
+  small for PAN, which halves the last map three times.
 - Weights are random, or those of a file: the library's own are fetched from the hub without a checksum.
 """
 
@@ -21,7 +22,9 @@ from torch import Tensor, nn
 
 from bench.network.checkpoints.files import StateFileError, misfit, read_state
 from bench.network.checkpoints.verified import check_weights_choice, verified_file
+from bench.network.raised import raised_in
 from bench.network.whole.frame import Frame
+from bench.network.whole.hub import in_one_line
 from bench.parts import BenchError, ChoiceError, nearest
 
 REFUSED = {
@@ -33,6 +36,10 @@ REFUSED = {
     "encoder_weights": "they are SMP's weights",
 }
 """Keywords of the library that are no options here -> the reason."""
+
+
+HALVED_IN_PAN = 2**3
+"""The least height and width of the map that PAN's decoder halves three times."""
 
 
 class SMP(nn.Module):
@@ -83,17 +90,25 @@ class SMP(nn.Module):
             if torch.get_default_device().type == "meta":
                 raise  # an encoder may read values as it is built: it is built again with them, or raises again
             raise ChoiceError(
-                f"SMP(architecture={architecture!r}, encoder={encoder!r}): {' '.join(str(error).split())}; choose an "
+                f"SMP(architecture={architecture!r}, encoder={encoder!r}): {type(error).__name__}: {in_one_line(error)}"
+                f"{raised_in(error)}; choose an "
                 "encoder that segmentation_models_pytorch.encoders.get_encoder_names() names, and options that its "
                 "architecture has"
             ) from error
         stride = int(getattr(self.network.encoder, "output_stride", 32))
         self.multiple_px = max(32, stride) if self.network.requires_divisible_input_shape else 1
+        self.least_px = HALVED_IN_PAN * stride if architecture == "PAN" else 1
         if weights is not None and weights_sha256 is not None:
             _fill(self.network, weights, weights_sha256)
 
+    @property
+    def inner(self) -> nn.Module:
+        """The encoder, for rates that fall from layer to layer; all else is one layer more."""
+        encoder: nn.Module = self.network.encoder
+        return encoder
+
     def forward(self, image: Tensor) -> Tensor:
-        frame = Frame(image.shape[-2], image.shape[-1], self.multiple_px)
+        frame = Frame(image.shape[-2], image.shape[-1], self.multiple_px, self.least_px)
         return frame.image_sized(self.network(frame.padded(image)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import column
-from bench.protocol.words import plural
+from bench.protocol.words import joined, plural
 from bench.records.cost import MeasuredCost
 from bench.records.files import RecordError, read_json
 from bench.records.results import Results
@@ -150,8 +150,27 @@ def growth(evidence: Evidence) -> list[Figure]:
     note = f" Left out: {plural(stale, 'variant')} measured with other choices than the records have." if stale else ""
     lines_of = {name: [line for v in variants for line in _grown(documents[v], name)] for name in GROWN}
     where = f", on {hardware[0]}" if any(hardware) else ""
-    notes = dict.fromkeys(GROWN, note) | {"time_s": f" Times: medians of the timed forwards{where}.{note}"}
+    notes = {
+        name: " ".join(["", *_followed(evidence.labels, [documents[v] for v in variants], name)]) + note
+        for name in GROWN
+    }
+    notes["time_s"] = f" Times: medians of the timed forwards{where}.{note}"
     return [_growth(evidence.labels, name, lines, variants, notes[name]) for name, lines in lines_of.items() if lines]
+
+
+def _followed(names: Mapping[str, str], documents: Sequence[Mapping[str, Any]], name: str) -> Iterator[str]:
+    """Sentences about the sizes at which a quantity was extrapolated, one for each variant and way."""
+    for document in documents:
+        for how, sizes in _ways(document, name).items():
+            yield f"{names[str(document['variant'])]} at {joined(sizes)}: {how}."
+
+
+def _ways(document: Mapping[str, Any], name: str) -> dict[str, list[str]]:
+    """How a quantity was extrapolated -> the sizes; files of an earlier bench do not tell it by quantity."""
+    ways: dict[str, list[str]] = {}
+    for size, how in document.get("extrapolated", {}).get(name, {}).items():
+        ways.setdefault(str(how), []).append(str(size))
+    return ways
 
 
 def _documents(folder: Path) -> dict[str, Mapping[str, Any]]:
@@ -232,7 +251,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         if not isinstance(document["modules"], list) or not isinstance(document["growth"], list):
             raise TypeError("modules and growth are lists")
         _ = document["variant"], [_grown(document, name) for name in GROWN]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        _ = [_ways(document, name) for name in GROWN]
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise RecordError(f"{path} is no file of bench cost ({error}); delete it, or measure again") from error
     return dict(document)
 

@@ -19,7 +19,7 @@ _LATEX = {
     "|": r"\textbar{}", "`": r"\textasciigrave{}", "✓": r"$\checkmark$", "✗": r"$\times$",
     "×": r"$\times$", "±": r"$\pm$", "−": r"$-$", "–": r"\textendash{}", "—": r"\textemdash{}",
     "Δ": r"$\Delta$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "λ": r"$\lambda$", "σ": r"$\sigma$",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "≥": r"$\geq$", "≤": r"$\leq$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$",
     "÷": r"$\div$", "·": r"$\cdot$", "²": r"$^{2}$", "³": r"$^{3}$", "°": r"$^{\circ}$", "µ": r"$\mu$",
     "μ": r"$\mu$", "†": r"\dag{}", "‡": r"\ddag{}", "…": r"\dots{}", "“": "``", "”": "''", "‘": "`", "’": "'",
     "ß": r"\ss{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "æ": r"\ae{}", "Æ": r"\AE{}",

@@ -28,6 +28,9 @@ def _bold_means(comparisons: str = "these comparisons") -> str:
     )
 
 
+UNUSED = "macs_unused"
+"""The column of costs that is there only where it is not 0."""
+
 IOU = JUDGED
 """The column whose digits and unit the IoU of a class and of an image have too."""
 
@@ -65,7 +68,7 @@ def boundary(evidence: Evidence) -> Table:
 def cost(evidence: Evidence) -> Table:
     """Variants by everything that cost trials measured, each with its ratio to the baseline."""
     values = evidence.variants
-    measured = [name for name in COST if values[name].notna().any()]
+    measured = [name for name in COST if values[name].notna().any() and (name != UNUSED or (values[name] > 0).any())]
     notes = "Bold: the smallest count; what is timed or read off the machine is one run a variant, and never bold."
     absent = "" if measured else "no cost trial is done"
     rows = values if measured else values[:0]

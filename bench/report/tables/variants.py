@@ -39,6 +39,10 @@ MAYBE_NOT_ISOLATED = "¶"
 """The mark of a latency of which it is not known whether other work shared the machine."""
 
 
+EXTRAPOLATED = "≈"
+"""The mark of a count that was not made at the size itself, but follows from smaller ones."""
+
+
 OTHER_HARDWARE = "Measured on other hardware than the baseline, so left out: run its cost trial there too."
 
 
@@ -145,6 +149,10 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     unfit = tuple(
         f"No training memory of {variant}: {problem.rstrip('.')}." for variant, problem in named.itertuples(index=False)
     )
+    known = dict.fromkeys(values.loc[values["macs_extrapolated"] != "", "macs_extrapolated"])
+    followed = tuple(f"{EXTRAPOLATED} {how[0].upper()}{how[1:]}." for how in known)
+    idle = values.loc[values["macs_unused"] > 0, ["variant", "macs_unused"]].itertuples(index=False)
+    unused = tuple(f"Of those of {variant}, {column('macs').shown(macs)} G reach no output." for variant, macs in idle)
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     notes: dict[str, tuple[str, ...]] = {
         "n": ("Seeds: done / planned.",),
@@ -153,6 +161,8 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         ),
         **dict.fromkeys(COST, ratios),
         **dict.fromkeys(TIMED, (*ratios, *shared, *elsewhere)),
+        "macs": (*ratios, *followed, *unused),
+        "macs_unused": (*ratios, *followed),
         "peak_bytes": (*computed, *ratios, *shared, *elsewhere),
         "latency_s": (*computed, *ratios, *shared, *unsure, *elsewhere, *apart),
         "flops_share": (*peaks, *ratios),
@@ -256,6 +266,8 @@ def _cost_text(name: str, measured: Column) -> Callable[[TableRow], str]:
             if name == "macs" and outcome == "done":
                 return f"{NOTHING} (not counted)"
             return f"{NOTHING} ({outcome})" if outcome not in ("", "done", status("missing")) else NOTHING
+        if name in ("macs", "macs_unused") and row["macs_extrapolated"]:
+            value = f"{EXTRAPOLATED} {value}"
         if name == "latency_s" and row["latency_iqr_s"] > NOISY * row["latency_s"]:
             value = f"{value} {SPREAD}"
         if name == "latency_s" and row["maybe_not_alone"]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,10 +18,13 @@ ROOT = Path("/tmp")
 MARKER = "segbench-run.json"
 """The file that makes a folder ours. A run holds its lock; the kernel frees it, however the run ends."""
 
+REMAINS_S = 10.0
+"""The seconds after which what a dying worker of Ray has made again, in place of a folder that was removed, is old."""
+
 
 @contextmanager
 def scratch_folder(root: Path = ROOT) -> Iterator[Path]:
-    """A new folder for the time of a run, after the folders of runs that are dead are removed."""
+    """A new folder for the time of a run; before and after it, the folders of runs that are dead are removed."""
     sweep(root)
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=root))
     draft = folder / f"{MARKER}.new"
@@ -33,10 +37,11 @@ def scratch_folder(root: Path = ROOT) -> Iterator[Path]:
             yield folder
         finally:
             _remove(folder)
+            sweep(root)
 
 
 def sweep(root: Path = ROOT) -> None:
-    """Remove the folders of runs that are dead: those that carry our marker and whose lock nobody holds.
+    """Remove the folders of runs that are dead: those whose marker nobody holds the lock of, and what Ray made of them.
 
     Process ids do not tell: two containers that share the folder have each their own.
     """
@@ -47,6 +52,24 @@ def sweep(root: Path = ROOT) -> None:
                 _remove(marker.parent)
         except OSError:  # its run lives, it is another user's, or another run removes it right now
             continue
+    for folder in root.glob("bench-[0-9]*-*"):
+        with suppress(OSError):  # it is another user's, or another run removes it right now
+            if _is_remains(folder):
+                shutil.rmtree(folder)
+
+
+def _is_remains(folder: Path) -> bool:
+    """Return whether a worker that was starting as its run was killed has made a removed folder again.
+
+    It has no marker, nothing but the session of Ray of its run, and nothing in it has changed for a while. A folder
+    that a run is making has no session yet, and one of a run at work has a marker.
+    """
+    run = folder.name.split("-")[1]
+    names = {path.name for path in folder.iterdir()} - {"session_latest"}
+    if not names or not all(name.startswith("session_") and name.endswith(f"_{run}") for name in names):
+        return False
+    changed = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+    return time.time() - changed > REMAINS_S
 
 
 def _remove(folder: Path) -> None:

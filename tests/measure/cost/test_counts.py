@@ -390,6 +390,7 @@ def test_a_cost_trial_says_which_modules_of_a_whole_network_run_for_nothing() ->
     measured = build(MeasuredCost, content)
     unused, used = 32 * 32 * 27 * 8, 16 * 16 * (27 * 8 + 8 * 9)
     columns = cost_columns(measured)
+    assert columns["macs_unused"] == unused
     assert (columns["macs"], measured.macs_wasted) == (unused + used, {"whole.auxiliary_head": unused})
     assert (measured.macs_difference, measured.macs_extrapolated) == ("", "")
     share = unused / (unused + used)

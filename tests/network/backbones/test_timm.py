@@ -19,8 +19,8 @@ from bench.parts import BenchError, ChoiceError, Level, part
 
 MEANS = {"vit": (0.5, 0.5, 0.5)}
 DEVIATIONS = {"vit": (0.25, 0.5, 0.5)}
-SIZED = {"vit": "dynamic_img_size", "swin": "strict_img_size"}
-"""The networks with a fixed size, and the choice by which each accepts others."""
+SIZED = {"vit": "dynamic_img_size", "swin": "strict_img_size", "mixer": None}
+"""The networks with a fixed size, and the choice by which each accepts others, if any."""
 
 
 class Features(nn.Module):
@@ -55,6 +55,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             raise FileNotFoundError("the file is not in the local cache")
         if name == "swin" and output_stride != 32:
             raise TypeError("unexpected keyword argument 'output_stride'")
+        if name == "resnet" and "img_size" in choices:
+            raise TypeError("unexpected keyword argument 'img_size'")
         for choice in ("dynamic_img_size", "strict_img_size"):
             if choice in choices and SIZED.get(name) != choice:
                 raise TypeError(f"unexpected keyword argument {choice!r}")
@@ -62,10 +64,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Features(name, output_stride, "NHWC" if name == "swin" else "NCHW")
 
     def get_pretrained_cfg(name: str) -> SimpleNamespace | None:
-        return None if name == "unknown" else SimpleNamespace(fixed_input_size=name in SIZED)
+        return None if name == "unknown" else SimpleNamespace(fixed_input_size=name in SIZED, input_size=(3, 96, 96))
 
     monkeypatch.setitem(
-        sys.modules, "timm", SimpleNamespace(create_model=create_model, get_pretrained_cfg=get_pretrained_cfg)
+        sys.modules,
+        "timm",
+        SimpleNamespace(
+            create_model=create_model,
+            get_pretrained_cfg=get_pretrained_cfg,
+            model_entrypoint=lambda name: SimpleNamespace(__module__="timm.models.mlp_mixer"),
+        ),
     )
     return asked
 
@@ -94,13 +102,32 @@ def test_weights_are_fetched_on_request_but_not_on_the_meta_device(calls: list[d
     assert [each["pretrained"] for each in calls] == [True, False]
 
 
-@pytest.mark.parametrize(("name", "stride"), [("unknown", 32), ("swin", 8)])
-def test_what_timm_does_not_have_is_refused_with_its_own_words(
-    calls: list[dict[str, Any]], name: str, stride: int
-) -> None:
-    with pytest.raises(ChoiceError, match=r"Timm\(name=.*(Unknown model|unexpected keyword).*choose a network"):
-        part(Timm, name=name, output_stride=stride).build()
+def test_a_network_that_timm_does_not_have_is_refused_with_its_own_words(calls: list[dict[str, Any]]) -> None:
+    with pytest.raises(ChoiceError, match=r"Timm\(name=.*Unknown model.*choose a network"):
+        part(Timm, name="unknown").build()
     assert calls == []
+
+
+@pytest.mark.parametrize(("name", "choice", "value"), [("swin", "output_stride", 8), ("resnet", "image_px", (64, 64))])
+def test_a_choice_that_timm_does_not_have_for_a_network_is_refused_by_name(
+    calls: list[dict[str, Any]], name: str, choice: str, value: object
+) -> None:
+    with pytest.raises(ChoiceError, match=rf"Timm\(name='{name}'\): timm cannot change .*; leave out {choice}"):
+        part(Timm, name=name, **{choice: value}).build()
+    assert calls == []
+
+
+def test_a_network_for_one_size_alone_sees_that_size_and_refuses_larger_images(calls: list[dict[str, Any]]) -> None:
+    backbone = part(Timm, name="mixer").build()
+    image = torch.randn(1, 3, 60, 80)
+    features = backbone(image)
+    assert backbone.network.seen[0].shape == (1, 3, 96, 96)
+    assert torch.equal(backbone.network.seen[0][..., :60, :80], image)
+    assert [tuple(x.shape[2:]) for x in features] == [e.size(60, 80) for e in backbone.out_levels]
+    with pytest.raises(ChoiceError, match=r"made for images of 96x96 pixels, got 60x97; choose image_px=\(64, 128\)"):
+        backbone(torch.zeros(1, 3, 60, 97))
+    assert part(Timm, name="mixer", image_px=(64, 128)).build()(torch.zeros(1, 3, 60, 97))[0].shape[2:] == (15, 25)
+    assert [each.get("img_size") for each in calls] == [None, (64, 128)]
 
 
 def test_without_timm_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

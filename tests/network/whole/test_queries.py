@@ -50,3 +50,10 @@ def test_a_frame_adds_rows_and_columns_and_takes_them_off_again(size: tuple[int,
     assert all(side % 32 == 0 for side in frame.px)
     assert torch.equal(frame.image_sized(padded), image)
     assert frame.is_image == (size == (32, 64))
+
+
+def test_a_frame_has_a_least_size() -> None:
+    frame = Frame(33, 200, 32, 128)
+    assert frame.px == (128, 224)
+    image = torch.randn(1, 3, 33, 200)
+    assert torch.equal(frame.image_sized(frame.padded(image)), image)

@@ -44,6 +44,13 @@ def test_an_image_of_any_size_is_trained_on_and_segmented(architecture: str) -> 
     assert parameters(model) == {"whole": sum(p.numel() for p in library.parameters())}
 
 
+@pytest.mark.parametrize("stride", [16, 32])
+def test_an_image_that_is_too_small_for_pan_is_padded(stride: int) -> None:
+    network = SMP(CLASSES, architecture="PAN", encoder="resnet18", options=(("encoder_output_stride", stride),)).eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, 3, 40, 8 * stride + 1)).shape == (1, CLASSES, 40, 8 * stride + 1)
+
+
 def test_a_file_of_weights_fills_every_tensor_or_is_refused(tmp_path: Path) -> None:
     first = SMP(CLASSES, encoder="resnet18")
     file = tmp_path / "unet.pth"
@@ -62,6 +69,8 @@ def test_what_the_library_lacks_is_told_in_one_line() -> None:
     with pytest.raises(ChoiceError, match=r"SMP\(architecture='Unet', encoder='resnet19'\): ") as told:
         SMP(CLASSES, encoder="resnet19")
     assert "\n" not in str(told.value)
+    with pytest.raises(ChoiceError, match=r"AttributeError: .*raised in segmentation_models_pytorch/base/initializ"):
+        SMP(CLASSES, architecture="Linknet", encoder="resnet18", options=(("decoder_use_norm", "instancenorm"),))
     with pytest.raises(ChoiceError, match=r"has no option 'depths'"):
         SMP(CLASSES, encoder="resnet18", options=(("depths", 3),))
     with pytest.raises(ChoiceError, match=r"has no option 'activation': the losses and the tests take logits"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from bench.network.whole.families import FAMILIES
 from bench.network.whole.hub import checksum
 from bench.network.whole.huggingface import HuggingFace
 from bench.parts import ChoiceError, part
+from tests.network.whole import small
 from tests.network.whole.small import CONFIGS, network
 
 transformers = pytest.importorskip(
@@ -149,15 +151,47 @@ def test_weights_from_a_folder_fill_every_tensor(architecture: str, tmp_path: Pa
     assert all(torch.equal(saved[name], filled[name]) for name in saved)
 
 
-def test_a_classifier_of_another_number_of_classes_stays_random(tmp_path: Path) -> None:
-    first: Any = built("segformer").whole
+@pytest.mark.parametrize("architecture", EVERY)
+def test_a_classifier_of_another_number_of_classes_stays_random_and_is_named(
+    architecture: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first: Any = built(architecture).whole
     first.network.save_pretrained(tmp_path)
-    choices = {"architecture": "segformer", "weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
-    other = HuggingFace(CLASSES + 2, **choices)  # type: ignore[arg-type]  # a dict of texts
+    choices = {"architecture": architecture, "weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
+    with caplog.at_level(logging.INFO, "bench"):
+        other = HuggingFace(CLASSES + 2, **choices)  # type: ignore[arg-type]  # a dict of texts
     saved, filled = first.network.state_dict(), other.network.state_dict()
     differ = {name for name in saved if saved[name].shape != filled[name].shape}
-    assert differ == {"decode_head.classifier.weight", "decode_head.classifier.bias"}
+    assert differ
+    assert all(name.startswith(FAMILIES[architecture].classifiers) for name in differ)
+    assert f"left random: {sorted(differ)}" in caplog.text
     assert all(torch.equal(saved[name], filled[name]) for name in saved if name not in differ)
+
+
+def test_weights_in_half_precision_are_trained_in_float32(tmp_path: Path) -> None:
+    first: Any = built("segformer").whole
+    first.network.bfloat16().save_pretrained(tmp_path)
+    weights = {"weights": str(tmp_path), "weights_sha256": checksum(str(tmp_path))}
+    second: Any = HuggingFace(CLASSES, architecture="segformer", **weights)
+    assert {parameter.dtype for parameter in second.parameters()} == {torch.float32}
+    assert all(torch.equal(tensor.float(), second.network.state_dict()[name].float())
+               for name, tensor in first.network.state_dict().items())  # fmt: skip
+    assert second(torch.randn(1, 3, 64, 64)).isfinite().all()
+
+
+def test_weights_in_several_files_are_read_and_those_of_pickle_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    first: Any = built("segformer").whole
+    first.network.save_pretrained(tmp_path, max_shard_size="60KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    digest = checksum(str(tmp_path))
+    second: Any = HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
+    filled = second.network.state_dict()
+    assert all(torch.equal(tensor, filled[name]) for name, tensor in first.network.state_dict().items())
+    for file in tmp_path.glob("model*"):
+        file.unlink()
+    torch.save(first.network.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(StateFileError, match=r"its pytorch_model\.bin is not read, .* by its save_pretrained"):
+        HuggingFace(CLASSES, architecture="segformer", weights=str(tmp_path), weights_sha256=digest)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
@@ -225,8 +259,29 @@ def test_an_entry_that_transformers_would_ignore_is_refused() -> None:
         HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"model_type": "swine"}))
     with pytest.raises(ChoiceError, match="backbone_config has no model_type"):
         HuggingFace(CLASSES, architecture="mask2former", config=hub_config(backbone_config={"embed_dim": 12}))
-    with pytest.raises(ChoiceError, match=r"cannot be built from this configuration \(IndexError: .*\); give entries"):
-        HuggingFace(CLASSES, architecture="segformer", config=hub_config(depths=(1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "entries", "line"),
+    [
+        ("segformer", {"depths": (1, 1)}, "depths has 2 values, but hidden_sizes, .*mlp_ratios have 4; give each one"),
+        (
+            "beit",
+            {"hidden_size": 32, "num_attention_heads": 64},
+            "num_attention_heads=64 does not divide hidden_size=32",
+        ),
+        ("oneformer", {"decoder_layers": -1}, r"OneFormerConfig\(decoder_layers=-1\): expected at least 1"),
+        ("dpt", {"hidden_act": "none"}, r"KeyError: .*\(raised in transformers/activations.py:\d+\); give entries"),
+        (
+            "upernet",
+            {"auxiliary_num_convs": 0, "auxiliary_channels": 16, "backbone_config": small.SWIN},
+            r"auxiliary_num_convs=0.*map of 48 channels, .*; choose auxiliary_channels=48",
+        ),
+    ],
+)
+def test_entries_that_do_not_fit_each_other_are_named(architecture: Any, entries: dict[str, Any], line: str) -> None:
+    with pytest.raises(ChoiceError, match=line):
+        HuggingFace(CLASSES, architecture=architecture, config=hub_config(**entries))
 
 
 def test_the_configuration_of_a_folder_is_read_as_a_choice(tmp_path: Path) -> None:
@@ -243,3 +298,31 @@ def test_a_loss_of_masks_names_what_it_reads() -> None:
     model = built("segformer").train()
     with pytest.raises(ValueError, match="MatchedMasksLoss reads the side outputs 'masks' and 'classes'"):
         MatchedMasksLoss(CLASSES)(model(torch.randn(2, 3, 64, 64)), labels(2, 64, 64))
+
+
+def upernet(**inner: Any) -> Any:
+    """A small UPerNet with a backbone of these entries."""
+    config = hub_config(backbone_config=hub_config(**inner), hidden_size=16, auxiliary_channels=8)
+    torch.manual_seed(1)
+    return part(HuggingFace, architecture="upernet", config=config).build(3).eval()
+
+
+@torch.no_grad()
+def test_absolute_positions_of_swin_are_resized_to_other_grids_alone() -> None:
+    entries = {"embed_dim": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 4), "use_absolute_embeddings": True}
+    network = upernet(model_type="swin", image_size=64, **entries)
+    embeddings = network.network.backbone.swin.embeddings
+    embeddings.position_embeddings.normal_()
+    image = torch.randn(1, 3, 64, 64)
+    assert torch.equal(embeddings(image)[0], type(embeddings).forward(embeddings, image)[0])
+    assert network(torch.randn(1, 3, 97, 131)).shape == (1, 3, 97, 131)
+    with pytest.raises(ChoiceError, match="swinv2.*leave out use_absolute_embeddings"):
+        upernet(model_type="swinv2", image_size=64, **entries)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("entries", [{}, {"use_conv_embed": True}, {"hidden_sizes": (24, 48, 96, 96)}])
+def test_the_widths_of_focalnet_follow_from_its_first(entries: dict[str, Any]) -> None:
+    network = upernet(model_type="focalnet", embed_dim=12, depths=(1, 1, 1, 1), **entries)
+    assert network(torch.randn(1, 3, 64, 96)).shape == (1, 3, 64, 96)
+    assert network.network.backbone.channels == [24, 48, 96, 96]

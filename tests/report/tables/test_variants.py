@@ -15,7 +15,7 @@ from bench.evidence.variants import TIMED
 from bench.protocol import words
 from bench.records.files import write_json
 from bench.records.record import read, write
-from bench.report.tables import formats, latex, protocol
+from bench.report.tables import catalogue, formats, latex, protocol
 from bench.report.tables.confounds import undeclared
 from bench.report.tables.variants import OTHER_HARDWARE, ablation_table, front_table, tuning_table
 
@@ -185,6 +185,25 @@ def test_of_a_variant_timed_on_two_machines_the_record_of_the_baseline_s_counts(
     after = evidence_of(folder)
     assert len(after.results.frame().query("stage == 'cost'")) == 6
     pd.testing.assert_frame_equal(after.variants, before)
+
+
+def test_unused_and_extrapolated_counts_are_said_where_there_are_any(tmp_path: Path, planted_results: Plant) -> None:
+    before = catalogue.table(evidence_of(planted_results(tmp_path / "before")), "cost")
+    assert "Unused" not in before.printed().to_csv()
+    how = "extrapolated from 128x160, 160x224, quadratic in pixels; 0.40% off at 192x256"
+    costs = {A: {"macs": {"head": 10**10}, "macs_wasted": {"head": 25 * 10**8}, "macs_extrapolated": how}}
+    evidence = evidence_of(planted_results(tmp_path / "after", costs=costs))
+    made = catalogue.table(evidence, "cost")
+    printed = made.printed().set_index("Variant")
+    unused = next(printed[name] for name in printed if "Unused MACs (G)" in name)
+    macs = next(printed[name] for name in printed if name.startswith("MACs (G)"))
+    of_a = evidence.labels[A]
+    assert unused[of_a].startswith("≈ 2.50")
+    assert macs[of_a].startswith("≈ 10.00")
+    assert {value.split()[0] for variant, value in unused.items() if variant != of_a} == {"0.00"}
+    assert not any("≈" in value for variant, value in macs.items() if variant != of_a)
+    assert f"≈ E{how[1:]}." in made.all_notes
+    assert f"Of those of {A}, 2.50 G reach no output." in made.all_notes
 
 
 def test_only_a_resolved_improvement_stands_out(tmp_path: Path, planted_results: Plant) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bench.run.processes import scratch
-from bench.run.processes.scratch import MARKER, scratch_folder, sweep
+from bench.run.processes.scratch import MARKER, REMAINS_S, scratch_folder, sweep
 
 KILLED = """
 import os, sys
@@ -54,6 +56,32 @@ def test_a_folder_that_a_dying_process_still_writes_into_goes_with_the_run_after
     assert (left / "session" / "worker.log").exists()
     sweep(tmp_path)
     assert not left.exists()
+
+
+def test_what_a_dying_worker_made_again_of_a_removed_folder_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    session = tmp_path / "bench-123-abcdefgh" / "session_2026-11-30_02-58-03_568404_123"
+    (session / "logs" / "old").mkdir(parents=True)
+    (session.parent / "session_latest").symlink_to(session)
+    sweep(tmp_path)
+    assert session.exists(), "it may still be made"
+    long_ago = time.time() - 2 * REMAINS_S
+    for path in (*session.parent.rglob("*"), session.parent):
+        os.utime(path, (long_ago, long_ago), follow_symlinks=False)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bench-123-abcdefgh/data", "bench-unstored-abcdefgh/session_1", "bench-123-abc/", "bench-2024-06/session_1"],
+)
+def test_an_old_folder_with_anything_else_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    long_ago = time.time() - 2 * REMAINS_S
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+    sweep(tmp_path)
+    assert (tmp_path / name).is_dir()
 
 
 def test_the_folder_of_a_living_run_stays_whatever_its_process_id_says(tmp_path: Path) -> None:
