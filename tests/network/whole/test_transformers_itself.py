@@ -239,6 +239,17 @@ def test_states_that_are_not_there_are_refused(
         part(HuggingFace, architecture=architecture, config=config).build(CLASSES)
 
 
+@pytest.mark.extras
+def test_beit_trains_at_a_size_that_it_was_measured_at() -> None:
+    """Positions that were made in inference mode, or on the meta device, are not those of a training."""
+    with torch.device("meta"):
+        built("beit").eval()(torch.zeros(1, 3, 64, 96))
+    model, image = built("beit"), torch.randn(2, 3, 64, 96)
+    with torch.inference_mode():
+        model.eval()(image)
+    model.train()(image).logits.sum().backward()
+
+
 def test_dpt_reads_its_blocks_in_order_as_transformers_does() -> None:
     torch.manual_seed(0)
     config = merged(CONFIGS["dpt"], hub_config(backbone_out_indices=(3, 2, 1, 0)))
