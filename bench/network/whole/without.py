@@ -64,6 +64,12 @@ class Without(nn.Module):
         self.network = _without(network.build(num_classes), in_evaluation, everywhere)
         self.has_side_outputs = bool(getattr(self.network, "has_side_outputs", False))
 
+    @property
+    def inner(self) -> nn.Module | None:
+        """The encoder of the network, where it tells, for rates that fall from layer to layer."""
+        inner: nn.Module | None = getattr(self.network, "inner", None)
+        return inner
+
     def forward(self, image: Tensor, *, with_aux: bool = False) -> Any:
         """The logits; with ``with_aux``, for which the modules of training run, also the side outputs, by name."""
         return _run(self.network, image, with_aux=with_aux)
