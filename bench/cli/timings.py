@@ -72,18 +72,35 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Modes:
-    """The execution modes in which ``bench speed`` makes the study's own comparisons, in place of theirs."""
+    """The modes and precisions in which ``bench speed`` makes the study's own comparisons, in place of theirs.
+
+    Attributes:
+        names: the modes; none for those of the study.
+        precisions: the precisions; none for those of the study.
+    """
 
     names: tuple[str, ...]
+    precisions: tuple[str, ...] = ()
 
     def of(self, speed: Speed) -> Speed:
-        """The comparisons of a study in these modes; settings that differ in their mode alone are one.
+        """The comparisons of a study so; settings that differ in nothing else are one.
 
         Raises:
-            ChoiceError: for a mode that does not exist.
+            ChoiceError: for a mode or a precision that does not exist or is there twice.
         """
-        in_one_mode = dict.fromkeys(replace(setting, mode="eager") for setting in speed.timed())
-        return replace(speed, settings=tuple(in_one_mode), modes=cast(tuple[Mode, ...], self.names))
+        settings: list[Setting] = []
+        only = {}
+        for setting in speed.settings:
+            for precision in self.precisions or (setting.precision,):
+                mode: Mode = "eager" if self.names else setting.mode
+                changed = replace(setting, mode=mode, precision=cast(TimedPrecision, precision))
+                settings.append(changed)
+                if levels := (speed.only or {}).get(setting.name):
+                    only[changed.name] = levels
+        if len(set(self.precisions)) == len(self.precisions):
+            settings = list(dict.fromkeys(settings))
+        modes = cast(tuple[Mode, ...], self.names) or speed.modes
+        return replace(speed, settings=tuple(settings), modes=modes, only=only or None)
 
 
 def parse_levels(text: str) -> dict[str, str]:

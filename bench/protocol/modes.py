@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -93,6 +96,26 @@ def check_setting(setting: Setting, device_type: str) -> None:
         missing = [name for name in packages if importlib.util.find_spec(name) is None]
         if missing:
             raise ChoiceError(f"mode {mode!r} needs {joined(missing)}, not installed here; {install}")
+
+
+COMPILED: tuple[Mode, ...] = ("compile", "compile_max_autotune", "aot_inductor")
+"""The modes of torch whose networks on a CPU are compiled from C++."""
+
+
+def check_compiler(mode: Mode, device_type: str) -> None:
+    """Refuse a mode that compiles C++ on a machine without the compiler that torch would call.
+
+    Raises:
+        ChoiceError: if there is none; the message names the remedy.
+    """
+    if mode not in COMPILED or device_type != "cpu":
+        return
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if sys.platform != "win32" and shutil.which(compiler) is None:
+        raise ChoiceError(
+            f"mode {mode!r} needs a C++ compiler, and {compiler} is not on the PATH; install g++, or name another one "
+            "by the environment variable CXX"
+        )
 
 
 def tested_precision(recipe: Recipe) -> TimedPrecision:

@@ -108,8 +108,26 @@ def test_modes_alone_make_the_studys_own_comparisons_in_each_of_them(
     names = [trial.setting and trial.setting.name for trial in schedule.trials]
     assert names == ["32x32 compile", "32x32 compile_max_autotune"]
     assert schedule.folder.name == "tiny-speed"
+    for names, precisions, expected in (
+        (("compile",), ("bfloat16", "float32"), ["32x32 bfloat16 compile", "32x32 compile"]),
+        ((), ("bfloat16",), ["32x32 bfloat16", "32x32 bfloat16 compile"]),
+    ):
+        schedule = scheduled(Source(str(path)), Modes(names, precisions), tmp_path, 1, 0)
+        assert [trial.setting and trial.setting.name for trial in schedule.trials] == expected
+    for twice in (Modes(("compile", "compile")), Modes(("compile",), ("bfloat16", "bfloat16"))):
+        with pytest.raises(ChoiceError, match="each may be there once"):
+            scheduled(Source(str(path)), twice, tmp_path, 1, 0)
     with pytest.raises(ChoiceError, match="mode='fast'"):
         scheduled(Source(str(path)), Modes(("fast",)), tmp_path, 1, 0)
+
+
+def test_options_that_only_another_comparison_heeds_are_refused_without_one(
+    bench: Callable[..., tuple[int, str, str]], tiny_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    options = ("--modes", "compile", "--px", "32x32", "--training", "--results", tmp_path)
+    code, _, err = bench("speed", tiny_study(), *options)
+    assert code == 2
+    assert "--px and --training: for --against alone; add --against FACTOR=LEVEL" in err
 
 
 UNEXPORTABLE = """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from bench.parts import ChoiceError
-from bench.protocol.modes import MODES, check_setting
+from bench.protocol.modes import COMPILED, MODES, check_compiler, check_setting
 from bench.protocol.recipe import Mode
 from bench.protocol.setting import Setting
 
@@ -66,3 +67,19 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.Mo
 def test_a_training_step_is_eager_or_compiled(mode: Mode) -> None:
     with pytest.raises(ChoiceError, match="it runs forwards alone"):
         setting(mode=mode, phase="training", batch=2)
+
+
+@pytest.mark.parametrize("mode", COMPILED)
+def test_a_mode_that_compiles_needs_a_compiler_on_the_path(
+    mode: Mode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ChoiceError, match="needs a C\\+\\+ compiler, and .* is not on the PATH; install g"):
+        check_compiler(mode, "cpu")
+    check_compiler("eager", "cpu")
+    compiler = tmp_path / "c++-of-mine"
+    compiler.write_text("")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", compiler.name)
+    check_compiler(mode, "cpu")

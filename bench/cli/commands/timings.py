@@ -26,6 +26,8 @@ from bench.cli.options import (
     VariantName,
     words_of,
 )
+from bench.parts import BenchError
+from bench.protocol.words import joined
 
 
 def speed(
@@ -60,7 +62,11 @@ def speed(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help=f"{TIMED_PRECISIONS}, by default float32; may be repeated.", show_default=False),
+        typer.Option(
+            help=f"{TIMED_PRECISIONS}, by default float32; may be repeated, or hold several with commas. Without "
+            "--against, the study's own comparisons in these precisions.",
+            show_default=False,
+        ),
     ] = None,
     mode: Annotated[
         list[str] | None,
@@ -77,7 +83,10 @@ def speed(
         typer.Option(help=f"{MEMORY_FORMATS}, by default contiguous; may be repeated.", show_default=False),
     ] = None,
     training: Training = False,
-    seconds: Annotated[float, typer.Option(help="The least time to measure each comparison, in seconds.")] = 10.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="The least time to measure each comparison, in seconds; by default 10.", show_default=False),
+    ] = None,
     size: SizeName = None,
     data: DataName = None,
     results: ResultsRoot = Path("results"),
@@ -89,24 +98,34 @@ def speed(
 ) -> None:
     """Time each variant against the same one with other levels, in turns, and print the ratios with intervals.
 
-    Finished trials stay, so the command can be run again to go on. The options from --px to --training and --seconds
-    only count together with --against, apart from --modes. Every mode's outputs are compared with those of eager torch.
+    Finished trials stay, so the command can be run again to go on. --px, --batch, --memory-format, --training and
+    --seconds are for --against. Every mode's outputs are compared with those of eager torch.
     """
     from bench.cli import timings
     from bench.cli.trials import planning
 
-    modes = tuple(words_of(mode))
-    sweep: timings.Sweep | timings.Modes | None = timings.Modes(modes) if modes else None
+    modes, precisions = tuple(words_of(mode)), tuple(words_of(precision))
+    sweep: timings.Sweep | timings.Modes | None = timings.Modes(modes, precisions) if modes or precisions else None
+    given = {
+        "--px": px,
+        "--batch": batch,
+        "--memory-format": memory_format,
+        "--training": training or None,
+        "--seconds": seconds,
+    }
+    unused = [name for name, value in given.items() if value is not None]
+    if unused and against is None:
+        raise BenchError(f"{joined(unused)}: for --against alone; add --against FACTOR=LEVEL, or leave it out")
     if against is not None:
         sweep = timings.Sweep(
             against=against,
             px=px or ("512x512",),
             batch=batch or (1,),
-            precision=precision or ("float32",),
+            precision=precisions or ("float32",),
             mode=modes or ("eager",),
             memory_format=memory_format or ("contiguous",),
             training=training,
-            least_s=seconds,
+            least_s=10.0 if seconds is None else seconds,
         )
     with only_document(as_json) as give:
         schedule = timings.scheduled(planning.source(study, size, data), sweep, results, cpus, gpus)

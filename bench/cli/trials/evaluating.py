@@ -261,7 +261,7 @@ def _print_modes(rows: Sequence[QualityInMode]) -> None:
     table = table_of("mode", "precision", "variant", "seeds", *numbers, "", numeric=("seeds", *numbers))
     for row in rows:
         if row.miou is None or row.miou_eager is None or row.delta is None or row.changed is None:
-            cells = ["", "", "", "", f"{row.left}: {row.reason}" if row.reason else row.left]
+            cells = ["", "", "", "", row.left]
         else:
             remark = "changes the answer" if row.changes_answer else "the same answer"
             cells = [f"{100 * row.miou_eager:.2f}", f"{100 * row.miou:.2f}", f"{100 * row.delta:+.2f}"]

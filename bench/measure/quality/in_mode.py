@@ -18,7 +18,7 @@ from bench.data.base import Dataset
 from bench.measure.timing.execution import Forward, captured, prepared_call
 from bench.measure.timing.outputs import Deviation, difference
 from bench.measure.timing.runtimes.int8 import calibration_images
-from bench.measure.timing.runtimes.runtime import Logits
+from bench.measure.timing.runtimes.runtime import Logits, preparing
 from bench.network.model import Output, SegModel
 from bench.network.numerics import outside_training, switches
 from bench.parts import BenchError
@@ -117,7 +117,8 @@ class InMode(SegModel):
             call: Any = Forward(network, setting, device)
         else:
             others = calibration_images(self.dataset, setting)[1:] if setting.precision == "int8_static" else []
-            prepared = prepared_call(network, setting, device, [image, *others])
+            with preparing(f"mode {setting.mode!r}"):  # of a compiler whose cache cannot be written to, for example
+                prepared = prepared_call(network, setting, device, [image, *others])
             self.prepared_s += prepared.prepared_s
             call = prepared.call
         if not isinstance(call, Forward):

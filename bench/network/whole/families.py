@@ -17,9 +17,9 @@ from bench.network.whole.oneformer import prepare as prepare_oneformer
 from bench.network.whole.pixelwise import (
     beit,
     beit_blocks,
-    check_beit,
     check_dpt,
     dpt,
+    prepare_beit,
     prepare_segformer,
     prepare_upernet,
     quarters,
@@ -120,7 +120,7 @@ FAMILIES: Mapping[str, Family] = {
         "BeitForSemanticSegmentation", "BeitConfig", beit, _HEADS,
         multiple_px=lambda config: 2 * config.patch_size, mean=GREY, std=GREY,
         defaults=lambda entries: {"out_indices": beit_blocks(entries.get("num_hidden_layers", 12))},
-        prepare=check_beit, encoder=lambda network: (network.beit,),
+        prepare=prepare_beit, encoder=lambda network: (network.beit,),
     ),
 }  # fmt: skip
 """Architecture -> what is known of it."""

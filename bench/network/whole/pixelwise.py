@@ -15,9 +15,11 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench.network.whole.frame import Frame
@@ -101,13 +103,30 @@ def check_dpt(network: Any) -> None:
     )
 
 
-def check_beit(network: Any) -> None:
+def prepare_beit(network: Any) -> None:
     """Refuse states that transformers would take for others: of 0, and of numbers below, it reads one from the end.
+
+    Its relative positions, which transformers keeps for all networks, are kept by device, and so that they can be
+    trained with although a forward in inference mode made them.
 
     Raises:
         ChoiceError: for such a state.
     """
     _check("out_indices", network.config.out_indices, 1, network.config.num_hidden_layers)
+    for module in network.modules():
+        if (own := getattr(type(module), "generate_relative_position_index", None)) is not None:
+            module.generate_relative_position_index = partial(_positions, getattr(own, "__wrapped__", own))
+
+
+def _positions(make: Callable[[tuple[int, int]], Tensor], window: tuple[int, int]) -> Tensor:
+    """The relative positions of the patches of a window, ``1+n 1+n``."""
+    return make(window) if torch.compiler.is_compiling() else _kept(make, window, str(torch.get_default_device()))
+
+
+@lru_cache(maxsize=10)
+def _kept(make: Callable[[tuple[int, int]], Tensor], window: tuple[int, int], device: str) -> Tensor:
+    with torch.inference_mode(False):
+        return make(window)
 
 
 def _check(name: str, indices: Sequence[int], first: int, last: int) -> None:

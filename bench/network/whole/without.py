@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import MethodType
 from typing import Any
 
@@ -32,9 +33,9 @@ MOST_SHOWN = 200
 class Without(nn.Module):
     """A whole network, of which some modules do not run: image ``N 3 H W`` -> logits ``N K H W``.
 
-    In place of a module that does not run, its input is passed on. When the network is built, it is run on one image
-    with and without the modules, with random numbers added to its weights, and every output must be the same, bit for
-    bit. On the meta device, which has no values, it is only run.
+    In place of a module that does not run, its input is passed on. When a process first builds the network, it is run
+    on one image with and without the modules, with random numbers added to its weights, and every output must be the
+    same, bit for bit. On the meta device, which has no values, it is only run.
 
     Args:
         num_classes: the number of classes.
@@ -58,12 +59,16 @@ class Without(nn.Module):
         verified_px: tuple[int, int] = (128, 160),
     ) -> None:
         super().__init__()
-        built = network.build(num_classes)
-        for name in (*in_evaluation, *everywhere):
-            _refuse_unknown(built, name)
-        self.has_side_outputs = bool(getattr(built, "has_side_outputs", False))
-        _verify(built, in_evaluation, everywhere, verified_px)
-        self.network = _without(built, in_evaluation, everywhere)
+        device = str(torch.get_default_device())
+        _verify(network, num_classes, in_evaluation, everywhere, verified_px, device)
+        self.network = _without(network.build(num_classes), in_evaluation, everywhere)
+        self.has_side_outputs = bool(getattr(self.network, "has_side_outputs", False))
+
+    @property
+    def inner(self) -> nn.Module | None:
+        """The encoder of the network, where it tells, for rates that fall from layer to layer."""
+        inner: nn.Module | None = getattr(self.network, "inner", None)
+        return inner
 
     def forward(self, image: Tensor, *, with_aux: bool = False) -> Any:
         """The logits; with ``with_aux``, for which the modules of training run, also the side outputs, by name."""
@@ -132,24 +137,38 @@ def _refuse_unknown(network: nn.Module, name: str) -> None:
         raise ChoiceError(f"{_called(network)} has no module {name!r}{nearest(name, known)}")
 
 
-def _verify(network: nn.Module, in_evaluation: Sequence[str], everywhere: Sequence[str], px: tuple[int, int]) -> None:
-    """Refuse to leave out modules that an output depends on.
+@cache
+def _verify(
+    network: Part[Any],
+    num_classes: int,
+    in_evaluation: tuple[str, ...],
+    everywhere: tuple[str, ...],
+    px: tuple[int, int],
+    device: str,
+) -> None:
+    """Refuse to leave out modules that an output depends on; once a process, so that no later peak of memory has it.
 
     Raises:
         ChoiceError: for such modules; the message names the first that cannot be left out even by itself.
     """
-    reference = _Reference.of(network, px) if in_evaluation or everywhere else None
-    if reference is None or not (problem := reference.problem(in_evaluation, everywhere)):
+    if not in_evaluation and not everywhere:
         return
-    faults = {name: reference.problem([name], []) for name in in_evaluation}
-    faults |= {name: reference.problem([], [name]) for name in everywhere}
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        built = network.build(num_classes)
+        for name in (*in_evaluation, *everywhere):
+            _refuse_unknown(built, name)
+        reference = _Reference.of(built, px)
+        if reference is None or not (problem := reference.problem(in_evaluation, everywhere)):
+            return
+        faults = {name: reference.problem([name], []) for name in in_evaluation}
+        faults |= {name: reference.problem([], [name]) for name in everywhere}
     found = ((name, reason) for name, reason in faults.items() if reason)
     name, reason = next(found, (" and ".join((*in_evaluation, *everywhere)), problem))
-    raise ChoiceError(f"{_called(network)} cannot be without {name}: {reason}")
+    raise ChoiceError(f"{_called(built)} cannot be without {name}: {reason}")
 
 
 class _Reference:
-    """A copy of a network with noise on its weights, and its outputs for one image, with which others are compared."""
+    """A network with noise on its weights, and its outputs for one image, with which others are compared."""
 
     def __init__(self, network: nn.Module, image: Tensor) -> None:
         self.network, self.image = network, image
@@ -158,20 +177,20 @@ class _Reference:
 
     @classmethod
     def of(cls, network: nn.Module, px: tuple[int, int]) -> _Reference | None:
-        """The reference of a network; ``None`` for one on the meta device whose forward reads values.
+        """The reference of a network, which gets the noise; ``None`` on the meta device if the forward reads values.
 
         Raises:
             ChoiceError: if the network does not run on an image of this size.
         """
-        copied, random = copy.deepcopy(network), torch.Generator("cpu").manual_seed(SEED)
-        device = next((tensor.device for tensor in copied.parameters()), torch.device("cpu"))
+        random = torch.Generator("cpu").manual_seed(SEED)
+        device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
         with torch.no_grad():
             image = torch.randn(1, 3, *px, generator=random, device="cpu").to(device)
-            for tensor in copied.parameters():
+            for tensor in network.parameters():
                 if tensor.is_floating_point() and not tensor.is_meta:
                     tensor.add_(NOISE * torch.randn(tensor.shape, generator=random, device="cpu").to(tensor))
         try:
-            return cls(copied, image)
+            return cls(network, image)
         except Exception as error:  # a forward may raise anything
             if device.type == "meta":
                 return None  # such a network is built again with values

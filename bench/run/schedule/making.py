@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.data.decoded.shelf import Shelf
 from bench.measure.timing.execution import timed_recipe
-from bench.protocol.modes import check_setting, check_test
+from bench.protocol.modes import check_compiler, check_setting, check_test
 from bench.protocol.setting import Stage
 from bench.run.check import refuse_one_class
 from bench.run.earlier.plan import earlier_keys
@@ -100,6 +100,7 @@ def _refuse_recipes(study: Study, resources: Resources, stage: Stage) -> None:
         cell.recipe.check(resources.machine(stage).device)
         if stage == "quality":
             check_test(cell.recipe, resources.machine(stage).device)
+            check_compiler(cell.recipe.test_mode, resources.machine(stage).device)
         refuse_unshared(cell.recipe, resources.processes_of(stage))
 
 
@@ -125,6 +126,7 @@ def _comparisons(
     modules = loaded.modules
     for cell, other, setting in loaded.study.pairs():
         check_setting(setting, resources.machine("speed").device)
+        check_compiler(setting.mode, resources.machine("speed").device)
         if setting.phase == "training":
             timed_recipe(cell.recipe, setting)  # refuses a batch that the recipe cannot compute in its parts
         if loaded.classes_of(cell) != loaded.classes_of(other):

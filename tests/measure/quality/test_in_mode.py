@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.data.synthetic import Synthetic
 from bench.measure.quality import in_mode
 from bench.measure.quality.evaluate import evaluate
 from bench.measure.quality.in_mode import MOST_SIZES, InMode, ModeError
 from bench.measure.timing.execution import Forward
+from bench.measure.timing.runtimes.runtime import PreparationError
 from bench.network.backbones.resnet import ResNet
 from bench.network.heads.fcn import FCNHead
 from bench.network.losses.segmentation import SegmentationLoss
@@ -137,6 +138,17 @@ def test_an_evaluation_counts_what_the_mode_predicts_and_leaves_the_trained_netw
 def test_a_mode_that_does_not_run_here_is_refused_at_once(choices: dict[str, Any], why: str) -> None:
     with pytest.raises(ChoiceError, match=why):
         network_in(**choices)
+
+
+def test_an_error_of_a_compiler_is_one_line_that_names_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwritable(network: nn.Module) -> nn.Module:
+        raise PermissionError(13, "Permission denied", "/cache")
+
+    monkeypatch.setattr(torch, "compile", unwritable)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: None)
+    with torch.inference_mode(), pytest.raises(PreparationError) as raised:
+        network_in(test_mode="compile")(images())
+    assert str(raised.value) == "mode 'compile' failed: PermissionError: [Errno 13] Permission denied: '/cache'"
 
 
 @pytest.mark.extras

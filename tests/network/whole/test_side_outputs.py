@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -64,6 +66,20 @@ def test_side_outputs_of_another_form_are_refused_with_the_remedy() -> None:
     watch(model)
     with pytest.raises(WiringError, match=r"the network WithSides returns a tuple .*return logits, \{\}"):
         model(torch.randn(2, 3, 8, 12))
+
+
+def test_the_network_and_the_loss_of_the_documentation_are_trained() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "whole_models.md").read_text(encoding="utf-8")
+    example = page.partition("```python\nclass Mine")[2].partition("```")[0]
+    names = {"nn": nn, "Variant": Variant, "part": part, "SegmentationLoss": SegmentationLoss}
+    exec("class Mine" + example.replace("Variant(whole", "variant = Variant(whole"), names)
+    model = SegModel(cast(Variant, names["variant"]), 4).train()
+    output = model(torch.randn(2, 3, 8, 12))
+    terms = [loss.build(4)(output, torch.zeros(2, 8, 12, dtype=torch.long)) for loss in model.variant.losses]
+    torch.stack(terms).sum().backward()
+    assert terms[1].item() > 0
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert model.eval()(torch.randn(2, 3, 8, 12)).aux == {}
 
 
 def test_own_losses_have_the_weights_of_the_configuration() -> None:

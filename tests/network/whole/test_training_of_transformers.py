@@ -14,6 +14,7 @@ from bench.network.model import SegModel, Variant
 from bench.network.own_losses import own_losses
 from bench.network.whole.families import FAMILIES
 from bench.network.whole.smp import SMP
+from bench.network.whole.without import Without
 from bench.parts import part
 from bench.protocol.recipe import Recipe
 from bench.training.keeper import State
@@ -56,6 +57,16 @@ def test_rates_fall_from_layer_to_layer_of_the_encoder(architecture: str) -> Non
     encoder = ("attention", "attn", "pixel_level_module.encoder")
     assert {rate for name, rate in of_name.items() if any(word in name for word in heads) and not any(
         word in name for word in encoder)} == {0.5}  # fmt: skip
+
+
+def test_rates_are_the_same_without_modules_that_run_for_nothing() -> None:
+    whole = network("upernet")
+    less = part(Without, network=whole, everywhere=("network.backbone.swin.layernorm",))
+    models = [SegModel(Variant(whole=each, losses=own_losses(each)), CLASSES) for each in (whole, less)]
+    groups = [parameter_groups(model, RECIPE.having(layer_decay=0.5)) for model in models]
+    assert [{group["lr"] for group in of_model} for of_model in groups] == [
+        {RECIPE.learning_rate * 0.5**behind for behind in range(1, LAYERS["upernet"] + 2)}
+    ] * 2
 
 
 def test_rates_fall_from_layer_to_layer_of_an_encoder_of_smp() -> None:

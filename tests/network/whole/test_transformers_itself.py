@@ -239,6 +239,15 @@ def test_states_that_are_not_there_are_refused(
         part(HuggingFace, architecture=architecture, config=config).build(CLASSES)
 
 
+@pytest.mark.extras
+@pytest.mark.parametrize(("device", "width"), [("cpu", 96), ("meta", 112)])
+def test_beit_trains_at_a_size_that_it_was_measured_at(device: str, width: int) -> None:
+    """Positions that were made in inference mode, or on the meta device, are not those of a training."""
+    with torch.device(device), torch.inference_mode(device == "cpu"):
+        built("beit").eval()(torch.zeros(1, 3, 64, width))
+    built("beit").train()(torch.randn(2, 3, 64, width)).logits.sum().backward()
+
+
 def test_dpt_reads_its_blocks_in_order_as_transformers_does() -> None:
     torch.manual_seed(0)
     config = merged(CONFIGS["dpt"], hub_config(backbone_out_indices=(3, 2, 1, 0)))

@@ -143,3 +143,23 @@ def test_a_network_of_one_size_is_compared_at_that_size() -> None:
     with pytest.raises(ChoiceError, match="does not run on an image of 128x160.*another size; choose verified_px"):
         whole.build(CLASSES)
     whole.having(verified_px=(64, 64)).build(CLASSES)
+
+
+def test_outputs_are_compared_once_a_process_so_that_no_measured_peak_holds_the_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = SWITCHED.having(verified_px=(40, 48))
+    sizes: list[tuple[int, ...]] = []
+    plain = WithAuxiliary.forward
+
+    def forward(self: WithAuxiliary, image: Tensor, *, with_aux: bool = False) -> Any:
+        sizes.append(tuple(image.shape[-2:]))
+        return plain(self, image, with_aux=with_aux)
+
+    monkeypatch.setattr(WithAuxiliary, "forward", forward)
+    first = model_of(whole)
+    compared = len(sizes)
+    second = model_of(whole)
+    assert compared == len(sizes) > 0
+    assert set(sizes) == {(40, 48)}
+    assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))

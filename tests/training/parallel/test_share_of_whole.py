@@ -29,6 +29,7 @@ UNDROPPED = hub_config(backbone_config={"drop_path_rate": 0.0})
 """No random numbers in the forward, since each process draws its own there."""
 WHOLES = {
     "mask2former": merged(CONFIGS["mask2former"], UNDROPPED),
+    "eomt": CONFIGS["eomt"],
     "oneformer": merged(CONFIGS["oneformer"], merged(UNDROPPED, hub_config(dropout=0.0))),
 }
 CASES = [(name, accumulate) for name in WHOLES for accumulate in (1, 2)]

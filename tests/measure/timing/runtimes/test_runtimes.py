@@ -15,6 +15,7 @@ from bench.measure.timing.outputs import Deviation, difference
 from bench.measure.timing.runtimes.int8 import CALIBRATION_BATCHES, calibration_images
 from bench.measure.timing.runtimes.prepared import Prepared
 from bench.measure.timing.runtimes.runtime import PreparationError
+from bench.measure.timing.turns import MIN_BLOCKS
 from bench.network import (
     JPU,
     DualAttentionHead,
@@ -28,6 +29,9 @@ from bench.network import (
 from bench.parts import Part, part
 from bench.protocol.recipe import Recipe
 from bench.protocol.setting import Setting
+from bench.run.stages import measure_speed
+from tests.network.whole.small import CONFIGS
+from tests.network.whole.small import network as whole_network
 
 pytestmark = [
     pytest.mark.extras,
@@ -93,12 +97,45 @@ def compared(variant: Variant, **choices: Any) -> Deviation:
     return difference(logits, eager)
 
 
+def timed(variant: Variant, mode: str) -> dict[str, Any]:
+    """The measurements of a speed trial of a network against itself, as its record has them."""
+    setting = Setting(height=64, width=96, mode=mode, least_s=0.05)  # type: ignore[arg-type]  # a parameter of a test
+    return measure_speed(variant, variant, RECIPE, setting, Synthetic(None), CPU, lambda event: None)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("mode", ["onnxruntime", "openvino", "compile"])
+def test_every_paper_is_timed_in_a_mode_that_computes_what_eager_torch_does(mode: str, network: str) -> None:
+    measured = timed(NETWORKS[network], mode)
+    assert min(measured["latency_s"] + measured["against_s"]) > 0
+    assert len(measured["log_ratios"]) >= MIN_BLOCKS
+    for side in ("ours", "against"):
+        assert measured["prepared_s"][side] > 0
+        found = Deviation(**measured["difference"][side])
+        assert 0 < found.max_abs < 1e-4 * found.largest
+        assert found.changed < 1e-3
+
+
+WITHOUT_GRAPH = {
+    "oneformer": "no ONNX function|_is_all_true",
+    "eomt": "data-dependent",
+    "eomt-dinov3": "data-dependent",
+}
+"""Architecture of transformers -> why it has no ONNX graph."""
+
+
 @pytest.mark.parametrize("mode", ["onnxruntime", "openvino"])
-def test_a_runtime_computes_what_eager_torch_does(mode: str, network: str) -> None:
-    found = compared(NETWORKS[network], mode=mode)
-    assert found.max_abs < 1e-4 * found.largest
-    assert found.changed < 1e-3
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_whole_network_is_timed_or_told_in_one_line_to_have_no_graph(architecture: str, mode: str) -> None:
+    variant = Variant(whole=whole_network(architecture), losses=LOSSES)
+    if architecture in WITHOUT_GRAPH:
+        with pytest.raises(PreparationError, match=WITHOUT_GRAPH[architecture]) as raised:
+            timed(variant, mode)
+        assert "\n" not in str(raised.value)
+    else:
+        found = Deviation(**timed(variant, mode)["difference"]["ours"])
+        assert found.max_abs < 1e-4 * found.largest
+        assert found.changed < 1e-3
 
 
 @pytest.mark.parametrize("mode", ["aot_inductor", "compile_max_autotune"])
