@@ -15,6 +15,7 @@ from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
 from bench.protocol.words import first_few, in_sentence, joined, plural, tally, verdict
+from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.report.page.views import addresses
 from bench.report.tables.effects import equivalent
@@ -99,6 +100,7 @@ def findings(evidence: Evidence) -> list[Finding]:
         _not_compared(evidence),
         _uneven_means(results),
         *_still_improving(evidence),
+        _other_answers(evidence),
         _holes(results),
     )
     return [finding for finding in (*in_order, *last) if finding is not None]
@@ -262,6 +264,23 @@ def _still_improving(evidence: Evidence) -> Iterator[Finding]:
             "longer schedule, differences may become others."
         )
         yield _one(text, CURVES, "curves")
+
+
+def _other_answers(evidence: Evidence) -> Finding | None:
+    """The pixels whose class the execution mode or precision of the tests changes, where that is not eager torch's."""
+    shares: dict[str, float] = {}
+    for record, measured in evidence.results.done(MeasuredQuality):
+        if measured.difference is not None:
+            name = evidence.labels[record.trial.variant]
+            shares[name] = max(shares.get(name, 0.0), measured.difference.changed)
+    if not shares:
+        return None
+    told = {name: f"{100 * share:.3g} % of the pixels of {name}" for name, share in shares.items()}
+    changing = [told[name] for name, share in shares.items() if share > speedups.CHANGES]
+    does = "changes" if changing else "keeps"
+    named = first_few(changing, MOST_NAMED) if changing else told[max(shares, key=shares.__getitem__)]
+    text = f"The mode or precision of the tests {does} the answer: eager torch in float32 gives {named} another class."
+    return _one(text, ABLATION, "scores")
 
 
 def _holes(results: Results) -> Finding | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.evidence.evidence import evidence_of
+from bench.records.record import write
+from bench.records.results import load
 from bench.report.page.findings import findings
 
 Plant = Callable[..., Path]
@@ -60,6 +62,28 @@ def test_zero_records_are_said_to_be_zero(tmp_path: Path, planted_results: Plant
     text = finding_texts(planted_results(tmp_path, scores=nothing, costs=dict.fromkeys(nothing)))
     assert text[0].endswith("nothing to compare yet.")
     assert text[1] == "8 of 8 trials gave no measurement: 8 missing."
+
+
+def test_a_mode_of_the_tests_that_changes_the_answer_is_said(tmp_path: Path, planted_results: Plant) -> None:
+    folder = planted_results(tmp_path)
+    assert not any("mode or precision" in text for text in finding_texts(folder)), "eager torch has no difference"
+
+    def tested(changed: float) -> None:
+        record = next(record for record in load(folder).records if record.trial.variant == C and record.trial.seed == 0)
+        measured = record.as_json()["measured"]
+        apart = {"max_abs": 0.5, "largest": 10.0, "changed": changed}
+        write(record.having(measured={**measured, "difference": apart, "prepared_s": 2.0}), folder / "records")
+
+    tested(0.0334)
+    assert (
+        "The mode or precision of the tests changes the answer: eager torch in float32 gives 3.34 % of the pixels of "
+        "attention=on another class." in finding_texts(folder)
+    )
+    tested(0.0004)
+    assert (
+        "The mode or precision of the tests keeps the answer: eager torch in float32 gives 0.04 % of the pixels of "
+        "attention=on another class." in finding_texts(folder)
+    )
 
 
 def test_a_study_of_costs_says_costs(tmp_path: Path, planted_results: Plant) -> None:
