@@ -97,6 +97,12 @@ def compared(variant: Variant, **choices: Any) -> Deviation:
     return difference(logits, eager)
 
 
+@pytest.fixture(autouse=True)
+def _no_graphs_of_other_tests() -> None:
+    """A speed trial has a process of its own; graphs of other tests count against the limit of torch.compile here."""
+    torch.compiler.reset()
+
+
 def timed(variant: Variant, mode: str) -> dict[str, Any]:
     """The measurements of a speed trial of a network against itself, as its record has them."""
     setting = Setting(height=64, width=96, mode=mode, least_s=0.05)  # type: ignore[arg-type]  # a parameter of a test
