@@ -75,9 +75,9 @@ def extras(session: nox.Session) -> None:
 
 @nox.session(name="random-networks")
 def random_networks(session: nox.Session) -> None:
-    """Run `bench check` on 200 random networks of timm, transformers and segmentation_models_pytorch.
+    """Run `bench check` on 200 random networks of timm and transformers.
 
-    The arguments are those of tests/random_networks.py.
+    The arguments are those of tests/random_networks.py, which also draws from segmentation_models_pytorch.
     """
     session.run(python_with_cuda(session), "tests/random_networks.py", *session.posargs, external=True)
 

@@ -317,6 +317,7 @@ def of_segmentation_models(draw: Draw) -> Network:
     return Network(f"part(SMP, {called('', written(given))[1:-1]})", {}, sizes(draw))
 
 
+BY_DEFAULT = ("timm", "transformers")
 LIBRARIES: dict[str, Callable[[Draw], Network]] = {
     "timm": of_timm,
     "transformers": of_transformers,
@@ -437,13 +438,13 @@ def listed(results: Sequence[Result], ending: Ending) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 1 if there was a fault, or if too few networks have a table."""
     parser = argparse.ArgumentParser(description="Check networks with random configurations, and look at what is said.")
-    parser.add_argument("libraries", nargs="*", choices=[*LIBRARIES, []], help="by default all")
+    parser.add_argument("libraries", nargs="*", choices=[*LIBRARIES, []], help=f"by default {' and '.join(BY_DEFAULT)}")
     parser.add_argument("--networks", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first network")
     parser.add_argument("--only", type=int, help="the number of one network, of which everything is shown")
     options = parser.parse_args(arguments)
-    libraries = options.libraries or list(LIBRARIES)
+    libraries = options.libraries or list(BY_DEFAULT)
     for library in libraries:  # once, before the processes are forked
         importlib.import_module(library)
     numbers = range(options.first, options.first + options.networks) if options.only is None else [options.only]

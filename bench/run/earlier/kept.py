@@ -31,7 +31,7 @@ def kept_trials(
     study: Study,
     earlier: Plan,
     planned: Iterable[Measurement],
-    planned_keys: Iterable[str],
+    names: Mapping[str, str],
     recorded: Iterable[str] | None,
     key_of: KeyOf,
 ) -> list[PlannedTrial]:
@@ -41,7 +41,7 @@ def kept_trials(
         study: the study as it is now.
         earlier: the plan that the results folder holds.
         planned: :func:`what_is_measured` of each trial that the study plans now.
-        planned_keys: the key of each trial that the study plans now.
+        names: the key of each trial that the study plans now -> its variant; without costs, which variants share.
         recorded: the planned keys of all records; ``None`` if trials without a record stay too, since other runs are at
             work.
         key_of: a function that gives the present key of a trial of a cell of the study.
@@ -50,9 +50,9 @@ def kept_trials(
         return []
     cells = {cell.name: cell for cell in study.cells()}
     left_out = {cell.name for cell in study.excluded()}
-    known, known_keys = set(planned), set(planned_keys)
-    with_record = None if recorded is None else set(recorded)
-    past = [row for row in earlier.trials if not row.excluded]
+    known, with_record = set(planned), None if recorded is None else set(recorded)
+    renamed = {row.variant: names[row.key] for row in earlier.trials if row.key in names}
+    past = [_as_named_now(row, renamed, cells) for row in earlier.trials if not row.excluded]
     witnesses: dict[tuple[Stage, int | None], PlannedTrial] = {}
     for row in past:
         if row.variant in cells:
@@ -77,13 +77,18 @@ def kept_trials(
         return is_witnessed(row.stage, row.seed)
 
     candidates = (
-        row
-        for row in past
-        if what_is_measured(row) not in known
-        and row.key not in known_keys
-        and (with_record is None or row.key in with_record)
+        row for row in past if what_is_measured(row) not in known and (with_record is None or row.key in with_record)
     )
     return [row for row in candidates if may_stay(row)]
+
+
+def _as_named_now(row: PlannedTrial, renamed: Mapping[str, str], cells: Mapping[str, Cell]) -> PlannedTrial:
+    """A trial of an earlier plan with the names that its variants have now."""
+    variant, against = renamed.get(row.variant, row.variant), renamed.get(row.against or "", row.against)
+    if (variant, against) == (row.variant, row.against):
+        return row
+    levels = dict(cells[variant].levels) if variant in cells else row.levels
+    return row.model_copy(update={"variant": variant, "against": against, "levels": levels})
 
 
 def what_is_measured(trial: Trial | PlannedTrial | TrialFacts) -> Measurement:

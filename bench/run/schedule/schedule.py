@@ -125,8 +125,8 @@ class Schedule:
 
         recorded = None if beside else [record.planned_key for record in self.records()]
         planned = (measured for trial in self.trials for measured in self._measured_by(trial))
-        planned_keys = (trial.key for trial in self.trials)
-        return kept_trials(self.study, earlier, planned, planned_keys, recorded, present_key)
+        names = {trial.key: trial.variant for trial in self.trials if trial.stage != "cost"}
+        return kept_trials(self.study, earlier, planned, names, recorded, present_key)
 
     def variants_of(self, trial: Trial) -> tuple[str, ...]:
         """The variants that a trial measures: its own and, for a cost, those of the same network."""

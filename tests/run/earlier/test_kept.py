@@ -155,6 +155,17 @@ def test_a_renamed_level_has_its_trials_under_the_new_name(tmp_path: Path) -> No
     assert "width=wide" not in write_report(tmp_path / "results" / "kept").read_text()
 
 
+def test_seeds_of_earlier_runs_of_a_renamed_level_stay_under_the_new_name(tmp_path: Path) -> None:
+    run_of(tmp_path, TWO, (0, 1))
+    plan = run_of(tmp_path, RENAMED, (0,))
+    assert trained(plan) == {(level, seed) for level in RENAMED for seed in (0, 1)}
+    assert {(trial.variant, trial.seed) for trial in plan.trials if trial.kept} == {
+        ("width=narrow", 1), ("width=broad", 1)
+    }  # fmt: skip
+    assert len(load_results(tmp_path / "results" / "kept").records) == 4
+    assert schedule_of(tmp_path, RENAMED, (0, 1)).pending() == []
+
+
 def test_a_level_is_gone_and_a_seed_is_new(tmp_path: Path) -> None:
     run_of(tmp_path, THREE, (0,))
     plan = run_of(tmp_path, TWO, (0, 1))
