@@ -75,7 +75,6 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             f"{family.config}: the configuration is of a network with the model_type {kind!r}, not "
             f"{cls.model_type!r}; choose the architecture of the configuration"
         )
-    _refuse_none(entries, family.config)
     entries = {**family.defaults(entries), **entries}
     inner = entries.get("backbone_config")
     if family.has_backbone and isinstance(inner, dict) and "model_type" not in inner:
@@ -84,7 +83,6 @@ def built_config(library: Any, family: Family, config: HubConfig, num_classes: i
             "backbone, such as hub_config(model_type='swin', …)"
         )
     if family.has_backbone and isinstance(inner, dict):
-        _refuse_none(inner, "backbone_config")
         complete(inner)
     try:
         return cls(**entries, num_labels=num_classes)
@@ -108,15 +106,10 @@ def random_network(cls: Any, config: Any) -> Any:
         ) from error
 
 
-def _refuse_none(entries: Mapping[str, Any], called: str) -> None:
-    for name in AT_LEAST_ONE:
-        value = entries.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            raise ChoiceError(f"{called}({name}={value}): expected at least 1")
+def refuse_mistakes(library: Any, family: Family, config: HubConfig) -> None:
+    """Refuse entries that were written by hand, and that the configuration would take silently.
 
-
-def refuse_unknown(library: Any, family: Family, config: HubConfig) -> None:
-    """Refuse entries that were written by hand, and that the configuration would take silently and never read.
+    Such are entries that it never reads, and numbers below 1. A file may have both, for parts that are not built.
 
     Raises:
         ChoiceError: for such an entry, also of a backbone.
@@ -124,7 +117,7 @@ def refuse_unknown(library: Any, family: Family, config: HubConfig) -> None:
     if config.of_file:
         return
     entries = config.as_json()
-    _refuse_unknown(class_of(library, family.config), entries, family.config)
+    _refuse_mistakes(class_of(library, family.config), entries, family.config)
     inner = entries.get("backbone_config")
     if family.has_backbone and isinstance(inner, dict) and "model_type" in inner:
         _check_backbone(library, inner)
@@ -138,14 +131,16 @@ def _check_backbone(library: Any, inner: Mapping[str, Any]) -> None:
             f"backbone_config has the model_type {kind!r}{nearest(str(kind), known)}; give the name that transformers "
             "has for the backbone, such as hub_config(model_type='swin', …)"
         )
-    _refuse_unknown(known[kind], inner, f"backbone_config ({kind})")
+    _refuse_mistakes(known[kind], inner, f"backbone_config ({kind})")
 
 
-def _refuse_unknown(cls: Any, entries: Mapping[str, Any], called: str) -> None:
+def _refuse_mistakes(cls: Any, entries: Mapping[str, Any], called: str) -> None:
     known = {*cls().to_dict(), *cls.attribute_map, *getattr(cls, "__dataclass_fields__", ())} - set(OF_THE_DATA)
-    for name in entries:
+    for name, value in entries.items():
         if name not in known:
             raise ChoiceError(f"{called} has no entry {name!r}{nearest(name, known)}")
+        if name in AT_LEAST_ONE and isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise ChoiceError(f"{called}({name}={value}): expected at least 1")
 
 
 def in_one_line(error: BaseException) -> str:

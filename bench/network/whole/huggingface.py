@@ -32,7 +32,7 @@ from bench.network.whole.hub import (
     folder_config,
     loaded,
     random_network,
-    refuse_unknown,
+    refuse_mistakes,
     transformers,
 )
 
@@ -71,7 +71,7 @@ class HuggingFace(nn.Module):
         check_weights_choice("HuggingFace", weights, weights_sha256)
         library = transformers()
         self.family = FAMILIES[architecture]
-        refuse_unknown(library, self.family, config)
+        refuse_mistakes(library, self.family, config)
         given = config if weights is None else merged(folder_config(weights), config)
         made = built_config(library, self.family, given, num_classes)
         cls = class_of(library, self.family.network)
