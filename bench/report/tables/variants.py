@@ -15,7 +15,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OBJECTIVES, OWN, TIMED
 from bench.protocol.columns import JUDGED, Column, column, level_key
 from bench.protocol.words import NOTHING, REPEAT, in_sentence, joined, level, plural, ratio, status, verdict
-from bench.records.measured import NOISY
+from bench.records.measured import NOISY, TOLD_SHARE
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
 from bench.report.tables.table import Table
@@ -151,8 +151,11 @@ def remarks(values: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     )
     known = dict.fromkeys(values.loc[values["macs_extrapolated"] != "", "macs_extrapolated"])
     followed = tuple(f"{EXTRAPOLATED} {how[0].upper()}{how[1:]}." for how in known)
-    idle = values.loc[values["macs_unused"] > 0, ["variant", "macs_unused"]].itertuples(index=False)
-    unused = tuple(f"Of those of {variant}, {column('macs').shown(macs)} G reach no output." for variant, macs in idle)
+    matters = values["macs_unused"] >= TOLD_SHARE * values["macs"]
+    idle = values.loc[matters & (values["macs_unused"] > 0), ["variant", "macs_unused"]].itertuples(index=False)
+    unused = tuple(
+        f"Of the MACs of {variant}, {column('macs').shown(macs)} G reach no output." for variant, macs in idle
+    )
     apart = (f"{SPREAD} Noisy: the quartiles are over {100 * NOISY:.0f} % of it apart.",) * bool(noisy)
     notes: dict[str, tuple[str, ...]] = {
         "n": ("Seeds: done / planned.",),

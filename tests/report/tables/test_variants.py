@@ -203,7 +203,10 @@ def test_unused_and_extrapolated_counts_are_said_where_there_are_any(tmp_path: P
     assert {value.split()[0] for variant, value in unused.items() if variant != of_a} == {"0.00"}
     assert not any("≈" in value for variant, value in macs.items() if variant != of_a)
     assert f"≈ E{how[1:]}." in made.all_notes
-    assert f"Of those of {A}, 2.50 G reach no output." in made.all_notes
+    assert f"Of the MACs of {A}, 2.50 G reach no output." in made.all_notes
+    costs = {A: {"macs": {"head": 10**10}, "macs_wasted": {"head": 5 * 10**7}}}
+    little = catalogue.table(evidence_of(planted_results(tmp_path / "little", costs=costs)), "cost")
+    assert not any("reach no output" in note for note in little.all_notes), "half a per cent"
 
 
 def test_only_a_resolved_improvement_stands_out(tmp_path: Path, planted_results: Plant) -> None:
