@@ -121,6 +121,11 @@ def times(value: float) -> str:
     return NOTHING if math.isnan(value) else f"{value:.3f}"
 
 
+def percent(share: float) -> str:
+    """A share from 0 to 1 in per cent, with three digits."""
+    return f"{100 * share:.3g} %"
+
+
 def size(pixels: Iterable[int]) -> str:
     """Height and width: ``64 × 96``."""
     return " × ".join(str(side) for side in pixels)

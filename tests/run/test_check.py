@@ -22,7 +22,7 @@ from bench.run.check import Checked, Faulty, check_cells, facts
 from bench.study.cells import Cell
 from bench.study.factors import Change, Factor, StudyError, adding, change, choose
 from bench.study.study import Study
-from tests.measure.networks import Pixelwise, TwoLayers
+from tests.measure.networks import Pixelwise, TwoLayers, WithUnusedHead
 
 PX = (32, 48)
 CLASSES = 5
@@ -184,13 +184,17 @@ def classes_of(cell: Cell) -> int:
 
 def study(faulty: Change, base: Variant = BASE) -> Study:
     """Two right cells, with one that may be faulty between them."""
-    levels = {"one": change(), "mine": faulty, "two": change(head=part(FCNHead, width=4))}
+    return study_of({"one": change(), "mine": faulty, "two": change(head=part(FCNHead, width=4))}, base)
+
+
+def study_of(levels: dict[str, Change], base: Variant) -> Study:
+    """A study with one factor, whose first level is the baseline."""
     return Study(
         name="checked",
         question="Which cells are right?",
         base=base,
         factors=(Factor("part", levels),),
-        baseline={"part": "one"},
+        baseline={"part": next(iter(levels))},
         recipe=Recipe(data=part(Synthetic), crop_px=PX, iterations=1, batch=2),
     )
 
@@ -409,39 +413,22 @@ def test_a_loss_that_trains_nothing_beside_one_that_does_is_named(network: type[
     own = (part(AuxiliaryLoss, outputs=("own",)),)
     base = Variant(whole=part(network), losses=own)
     levels = {"own": change(), "mixed": change(losses=(*own, part(SegmentationLoss)))}
-    mixed = Study(
-        name="mixed",
-        question="Which losses train?",
-        base=base,
-        factors=(Factor("loss", levels),),
-        baseline={"loss": "own"},
-        recipe=Recipe(data=part(Synthetic), crop_px=PX, iterations=1, batch=2),
-    )
+    mixed = study_of(levels, base)
     fine, faulty = check_cells(mixed, lambda cell: CLASSES, *PX)
     assert isinstance(fine, Checked), fine
     assert isinstance(faulty, Faulty)
     assert "the loss SegmentationLoss reads the logits, which have no gradient in training" in faulty.reason
 
 
-class RunsForNothing(Pixelwise):
-    def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes)
-        self.auxiliary_head = nn.Conv2d(3, 8, 3, padding=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.auxiliary_head(image)
-        return super().forward(image)
-
-
 def test_modules_that_run_for_nothing_are_said() -> None:
-    network = list(check_cells(study(whole(RunsForNothing)), classes_of, *PX))[1]
+    network = list(check_cells(study(whole(WithUnusedHead)), classes_of, *PX))[1]
     assert isinstance(network, Checked), network
     assert network.wasted == {"whole.auxiliary_head": 32 * 48 * 27 * 8}
     assert any("GMAC never reach the output, those of whole.auxiliary_head:" in note for note in network.notes)
     assert network.extrapolated == ""
     way_out = "whole=part(Without, network=…, everywhere=('auxiliary_head',)) leaves out what it runs for nothing"
     assert network.notes[-1] == way_out
-    switched = part(Without, network=part(RunsForNothing), everywhere=("auxiliary_head",))
+    switched = part(Without, network=part(WithUnusedHead), everywhere=("auxiliary_head",))
     network = list(check_cells(study(change(backbone=None, head=None, whole=switched)), classes_of, *PX))[1]
     assert isinstance(network, Checked), network
     assert (network.wasted, network.notes) == ({}, ())

@@ -116,21 +116,18 @@ def evaluate(
     from bench.cli import decoding
     from bench.cli.trials import evaluating
 
-    handling = Handling(timeout_s=timeout, pictures=pictures)
-    shelf = decoding.shelf_in(cache, no_cache=no_cache)
     modes, precisions = words_of(mode), words_of(precision)
     if precisions and not modes:
         raise BenchError("--precision is for --modes; add --modes eager, or other modes")
+    asked = evaluating.Asked(
+        folder=folder, protocol=protocol, final=final, retry=retry or (), cpus=cpus, gpus=gpus,
+        handling=Handling(timeout_s=timeout, pictures=pictures), shelf=decoding.shelf_in(cache, no_cache=no_cache),
+    )  # fmt: skip
     with only_document(as_json) as give:
         if modes:
-            complete = evaluating.evaluate_in_modes(
-                folder, modes, precisions, protocol, final, retry or (),
-                handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give,
-            )  # fmt: skip
+            complete = evaluating.evaluate_in_modes(asked, modes, precisions, give)
         else:
-            complete = evaluating.evaluate(
-                folder, protocol, final, retry or (), handling=handling, cpus=cpus, gpus=gpus, shelf=shelf, give=give
-            )
+            complete = evaluating.evaluate(asked, give)
     if not complete:
         raise typer.Exit(EXIT_OPEN)
 

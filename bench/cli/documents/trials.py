@@ -82,62 +82,6 @@ class RunDocument(Document):
     rounds: RoundsState | None = None
 
 
-class VariantInMode(JsonObject):
-    """The networks of a variant, each tested by eager torch and in an execution mode; means are over seeds.
-
-    Attributes:
-        variant: the name of the variant.
-        mode: the execution mode.
-        precision: its precision.
-        seeds: the seeds that were tested in both ways.
-        miou_eager: the mean IoU by eager torch, 0 to 1; null without such seeds, as the next ones.
-        miou: the mean IoU in the mode.
-        delta: the mean IoU in the mode less that by eager torch.
-        largest_delta: that of the seed whose mean IoU changed most.
-        changed: the share of pixels whose class is another one, in the seed that has most of them.
-        max_abs: the largest difference of a logit.
-        prepared_s: the seconds of export, compilation and first calls, of the seed that took longest.
-        changes_answer: true if more than one pixel in 1,000 has another class.
-        left: the trials of the mode that were not done, as ``2 failed``; empty for none.
-        reason: why the first of them was not; empty for none.
-    """
-
-    variant: str
-    mode: str
-    precision: str
-    seeds: list[int]
-    miou_eager: float | None
-    miou: float | None
-    delta: float | None
-    largest_delta: float | None
-    changed: float | None
-    max_abs: float | None
-    prepared_s: float | None
-    changes_answer: bool
-    left: str
-    reason: str
-
-
-class ModesDocument(Document):
-    """Trained networks that were tested in execution modes (``bench evaluate --modes``).
-
-    Attributes:
-        folder: the results folder of the test by eager torch.
-        complete: true if every network was tested in every mode.
-        stopped_by: the signal that stopped the tests; null if they ended by themselves.
-        variants: a row for each variant, mode and precision.
-        runs: the runs of the tests, each with a results folder of its own.
-    """
-
-    document: Literal["modes"] = "modes"
-    version: Literal[1] = 1
-    folder: str
-    complete: bool
-    stopped_by: str | None
-    variants: list[VariantInMode]
-    runs: list[RunDocument]
-
-
 class TrialDocument(Document):
     """One trial that was run in the process of the command.
 

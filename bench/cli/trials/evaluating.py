@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
 from bench.cli.console import console_for_people
 from bench.cli.display import table_of
 from bench.cli.documents.document import Document, Give, keep_silent
-from bench.cli.documents.trials import ModesDocument, RunDocument, VariantInMode
+from bench.cli.documents.modes import ModesDocument
+from bench.cli.documents.trials import RunDocument
 from bench.cli.trials.planning import scheduled
 from bench.cli.trials.running import run
 from bench.data.decoded.shelf import Shelf
 from bench.evidence.compare.modes import QualityInMode, quality_in_mode
 from bench.parts import nearest
 from bench.protocol.recipe import Mode, TimedPrecision
-from bench.protocol.words import plural
+from bench.protocol.words import percent, plural
 from bench.records.results import Results, load
 from bench.run.handling import Handling
 from bench.run.keeping.retested import copy_untested
@@ -29,25 +30,12 @@ from bench.study.factors import StudyError
 from bench.study.source import Source, source_of_plan
 
 
-def evaluate(
-    folder: Path,
-    protocol: str | None,
-    final: bool,
-    retry: Collection[str],
-    *,
-    handling: Handling,
-    cpus: int | None,
-    gpus: float | None,
-    shelf: Shelf | None,
-    give: Give = keep_silent,
-) -> bool:
-    """Test the networks of a results folder in another way, by their kept weights, and write records and a report.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a user asks of a test, and how it is run.
 
-    They go into a folder of their own beside the other, as if the study had been run so. Trials whose weights are not
-    kept are told and left out; those that depend on no test, of cost and speed, are copied.
-
-    Args:
-        folder: the results folder.
+    Attributes:
+        folder: the results folder of the trained networks.
         protocol: the value of ``--protocol``.
         final: ``True`` to test on the test split.
         retry: the statuses of trials to test again.
@@ -55,6 +43,26 @@ def evaluate(
         cpus: the CPU threads of a trial.
         gpus: the share of a GPU of a trial.
         shelf: the shelf for decoded samples; ``None`` for none.
+    """
+
+    folder: Path
+    protocol: str | None
+    final: bool
+    retry: Collection[str]
+    handling: Handling
+    cpus: int | None
+    gpus: float | None
+    shelf: Shelf | None
+
+
+def evaluate(asked: Asked, give: Give = keep_silent) -> bool:
+    """Test the networks of a results folder in another way, by their kept weights, and write records and a report.
+
+    They go into a folder of their own beside the other, as if the study had been run so. Trials whose weights are not
+    kept are told and left out; those that depend on no test, of cost and speed, are copied.
+
+    Args:
+        asked: what is asked of the test.
         give: the function that takes the document of the run.
 
     Returns:
@@ -63,13 +71,13 @@ def evaluate(
     Raises:
         BenchError: if nothing is left to test, or if the study cannot be run so.
     """
-    results = load(folder)
-    if protocol is None and not final:
+    results = load(asked.folder)
+    if asked.protocol is None and not asked.final:
         raise StudyError("nothing to do: say how to test with --protocol or --modes, or on which images with --final")
-    test = _test_of(folder, results, protocol, final, cpus=cpus, gpus=gpus, shelf=shelf)
-    if test.schedule.folder.resolve() == folder.resolve():
-        raise StudyError(f"{folder} was tested so already")
-    return _tested(folder, results, test, retry, handling, shelf, give)
+    test = _test_of(asked, results, asked.protocol)
+    if test.schedule.folder.resolve() == asked.folder.resolve():
+        raise StudyError(f"{asked.folder} was tested so already")
+    return _tested(asked, results, test, give)
 
 
 @dataclass(frozen=True)
@@ -92,88 +100,54 @@ class _Test:
         return sum(trial.stage == "quality" for trial in self.schedule.trials) - len(self.chosen)
 
 
-def _test_of(
-    folder: Path,
-    results: Results,
-    protocol: str | None,
-    final: bool,
-    *,
-    cpus: int | None,
-    gpus: float | None,
-    shelf: Shelf | None,
-) -> _Test:
-    """The test that a protocol and ``--final`` ask for; nothing is run or written.
+def _test_of(asked: Asked, results: Results, protocol: str | None) -> _Test:
+    """The test by a protocol; nothing is run or written.
 
     Raises:
         BenchError: if nothing can be tested, or if the study cannot be run so.
     """
-    trained = source_of_plan(results.plan, folder)
-    asked = replace(
-        trained, protocol=protocol or trained.protocol, final=final or trained.final, seeds=tuple(results.plan.seeds)
+    trained = source_of_plan(results.plan, asked.folder)
+    source = replace(
+        trained,
+        protocol=protocol or trained.protocol,
+        final=asked.final or trained.final,
+        seeds=tuple(results.plan.seeds),
     )
     trained_by = max((trial.processes for trial in results.plan.trials), default=1)
-    schedule = scheduled(asked, folder.parent, cpus, gpus, shelf=shelf, trained_by=trained_by)
+    schedule = scheduled(source, asked.folder.parent, asked.cpus, asked.gpus, shelf=asked.shelf, trained_by=trained_by)
     able = with_weights(results)
     chosen = [trial for trial in schedule.trials if (trial.stage == "quality" and (trial.variant, trial.seed) in able)]
     if not chosen:
-        raise StudyError(f"{folder} has no weights to test: run its study without --no-weights")
-    return _Test(asked, schedule, chosen)
+        raise StudyError(f"{asked.folder} has no weights to test: run its study without --no-weights")
+    return _Test(source, schedule, chosen)
 
 
-def _tested(
-    folder: Path,
-    results: Results,
-    test: _Test,
-    retry: Collection[str],
-    handling: Handling,
-    shelf: Shelf | None,
-    give: Give,
-) -> bool:
+def _tested(asked: Asked, results: Results, test: _Test, give: Give) -> bool:
     """Run a test into a results folder of its own, and return ``True`` if all of the study's trials are done."""
     console = console_for_people()
-    schedule, asked = test.schedule, test.source
+    schedule, folder = test.schedule, asked.folder
     if test.missing:
         console.print(f"{plural(test.missing, 'trial')} without kept weights cannot be tested without training.")
     schedule.folder.mkdir(parents=True, exist_ok=True)
     copied = copy_untested(results, folder, {trial.key for trial in schedule.trials}, schedule.folder)
     if copied:
         console.print(f"{plural(copied, 'record')} of costs and speed copied, which no test changes.")
-    argv = ["bench", "run", asked.path, *asked.options]
-    handling = replace(handling, weights=False, checkpoint_s=None, trained_in=folder.resolve())
-    done = run(schedule, argv, handling=handling, retry=retry, trials=test.chosen, shelf=shelf, give=give)
+    argv = ["bench", "run", test.source.path, *test.source.options]
+    handling = replace(asked.handling, weights=False, checkpoint_s=None, trained_in=folder.resolve())
+    done = run(schedule, argv, handling=handling, retry=asked.retry, trials=test.chosen, shelf=asked.shelf, give=give)
     return done and not test.missing
 
 
-def evaluate_in_modes(
-    folder: Path,
-    modes: Sequence[str],
-    precisions: Sequence[str],
-    protocol: str | None,
-    final: bool,
-    retry: Collection[str],
-    *,
-    handling: Handling,
-    cpus: int | None,
-    gpus: float | None,
-    shelf: Shelf | None,
-    give: Give = keep_silent,
-) -> bool:
+def evaluate_in_modes(asked: Asked, modes: Sequence[str], precisions: Sequence[str], give: Give = keep_silent) -> bool:
     """Test the networks of a results folder in execution modes, and print their mean IoU beside that by eager torch.
 
     Each mode and precision is a test by :func:`evaluate`, with a results folder of its own. So is that by eager torch,
     where a protocol or the test split is asked for that the folder was not tested by. All is checked before any test.
 
     Args:
-        folder: the results folder.
+        asked: what is asked of the tests.
         modes: the values of ``--modes``.
         precisions: the values of ``--precision``; none for float32.
-        protocol: the value of ``--protocol``.
-        final: ``True`` to test on the test split.
-        retry: the statuses of trials to test again.
-        handling: the time limit of each trial, and what is kept of it.
-        cpus: the CPU threads of a trial.
-        gpus: the share of a GPU of a trial.
-        shelf: the shelf for decoded samples; ``None`` for none.
         give: the function that takes the document of all tests.
 
     Returns:
@@ -182,25 +156,21 @@ def evaluate_in_modes(
     Raises:
         BenchError: if a mode cannot be tested here, if nothing is left to test, or if the study cannot be run so.
     """
-    asked = _modes_asked(modes, precisions)
-    results = load(folder)
-    base = protocol or source_of_plan(results.plan, folder).protocol
-
-    def test_of(protocol: str | None) -> _Test:
-        return _test_of(folder, results, protocol, final, cpus=cpus, gpus=gpus, shelf=shelf)
-
-    eager = test_of(base)
+    pairs = _pairs(modes, precisions)
+    results = load(asked.folder)
+    base = asked.protocol or source_of_plan(results.plan, asked.folder).protocol
+    eager = _test_of(asked, results, base)
+    reference = eager.schedule.folder
     tests = {
-        (mode, precision): test_of(",".join(filter(None, [base, _fields(mode, precision)])))
-        for mode, precision in asked
+        (mode, precision): _test_of(asked, results, ",".join(filter(None, [base, _fields(mode, precision)])))
+        for mode, precision in pairs
     }
     documents: list[Document] = []
     complete = True
     stopped: Stopped | None = None
-    reference = eager.schedule.folder
     try:
-        for test in ([] if reference.resolve() == folder.resolve() else [eager]) + list(tests.values()):
-            complete = _tested(folder, results, test, retry, handling, shelf, documents.append) and complete
+        for test in ([] if reference.resolve() == asked.folder.resolve() else [eager]) + list(tests.values()):
+            complete = _tested(asked, results, test, documents.append) and complete
     except Stopped as error:
         stopped = error
     rows = [
@@ -217,7 +187,7 @@ def evaluate_in_modes(
             folder=str(reference),
             complete=complete and stopped is None,
             stopped_by=None if stopped is None else stopped.name,
-            variants=[VariantInMode(**asdict(row), changes_answer=row.changes_answer) for row in rows],
+            variants=rows,
             runs=[document for document in documents if isinstance(document, RunDocument)],
         )
     )
@@ -226,7 +196,7 @@ def evaluate_in_modes(
     return complete
 
 
-def _modes_asked(modes: Sequence[str], precisions: Sequence[str]) -> list[tuple[Mode, TimedPrecision]]:
+def _pairs(modes: Sequence[str], precisions: Sequence[str]) -> list[tuple[Mode, TimedPrecision]]:
     """Each mode with each precision, but for eager torch in float32, which all are compared with.
 
     Raises:
@@ -241,8 +211,8 @@ def _modes_asked(modes: Sequence[str], precisions: Sequence[str]) -> list[tuple[
                 raise StudyError(f"{option} {name!r}: expected one of {', '.join(known)}{nearest(name, known)}")
         if len(set(given)) < len(given):
             raise StudyError(f"{option} {','.join(given)}: each may be there once")
-    pairs = [(mode, precision) for mode in modes for precision in precisions or ("float32",)]
-    others = [pair for pair in pairs if pair != ("eager", "float32")]
+    every = [(mode, precision) for mode in modes for precision in precisions or ("float32",)]
+    others = [pair for pair in every if pair != ("eager", "float32")]
     if not others:
         raise StudyError(
             "--modes eager in float32 is what other modes are compared with; add another mode or precision"
@@ -265,7 +235,7 @@ def _print_modes(rows: Sequence[QualityInMode]) -> None:
         else:
             remark = "changes the answer" if row.changes_answer else "the same answer"
             cells = [f"{100 * row.miou_eager:.2f}", f"{100 * row.miou:.2f}", f"{100 * row.delta:+.2f}"]
-            cells += [f"{100 * row.changed:.3g} %", "; ".join(filter(None, [remark, row.left]))]
+            cells += [percent(row.changed), "; ".join(filter(None, [remark, row.left]))]
         table.add_row(row.mode, row.precision, row.variant, str(len(row.seeds)), *cells)
     if rows:
         console = console_for_people()

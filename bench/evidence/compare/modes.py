@@ -28,6 +28,7 @@ class QualityInMode:
         changed: the share of pixels whose class is another one than by eager torch, in the seed that has most of them.
         max_abs: the largest difference of a logit.
         prepared_s: the seconds of export, compilation and first calls, of the seed that took longest.
+        changes_answer: ``True`` if more than :data:`~bench.evidence.speedups.CHANGES` of the pixels change their class.
         left: the trials of the mode that were not done, as ``2 failed``; empty for none.
         reason: why the first of them was not; empty for none.
     """
@@ -43,13 +44,9 @@ class QualityInMode:
     changed: float | None = None
     max_abs: float | None = None
     prepared_s: float | None = None
+    changes_answer: bool = False
     left: str = ""
     reason: str = ""
-
-    @property
-    def changes_answer(self) -> bool:
-        """``True`` if more than :data:`~bench.evidence.speedups.CHANGES` of the pixels change their class."""
-        return self.changed is not None and self.changed > CHANGES
 
 
 def quality_in_mode(
@@ -92,13 +89,15 @@ def _with_scores(row: QualityInMode, pairs: list[tuple[MeasuredQuality, Measured
     """The row with what its pairs of (by eager torch, in the mode) measured."""
     deltas = [in_mode.miou - by_eager.miou for by_eager, in_mode in pairs]
     apart = [in_mode.difference for _, in_mode in pairs if in_mode.difference is not None]
+    changed = max((each.changed for each in apart), default=None)
     return replace(
         row,
         miou_eager=statistics.fmean(by_eager.miou for by_eager, _ in pairs),
         miou=statistics.fmean(in_mode.miou for _, in_mode in pairs),
         delta=statistics.fmean(deltas),
         largest_delta=max(deltas, key=abs),
-        changed=max((each.changed for each in apart), default=None),
+        changed=changed,
+        changes_answer=changed is not None and changed > CHANGES,
         max_abs=max((each.max_abs for each in apart), default=None),
         prepared_s=max((in_mode.prepared_s or 0.0 for _, in_mode in pairs), default=None),
     )

@@ -14,7 +14,7 @@ from bench.evidence.contrasts import ASKED, Contrast
 from bench.evidence.effects import Resolution
 from bench.evidence.evidence import Evidence
 from bench.protocol.columns import JUDGED, column
-from bench.protocol.words import first_few, in_sentence, joined, plural, tally, verdict
+from bench.protocol.words import first_few, in_sentence, joined, percent, plural, tally, verdict
 from bench.records.quality import MeasuredQuality
 from bench.records.results import Results
 from bench.report.page.views import addresses
@@ -275,7 +275,7 @@ def _other_answers(evidence: Evidence) -> Finding | None:
             shares[name] = max(shares.get(name, 0.0), measured.difference.changed)
     if not shares:
         return None
-    told = {name: f"{100 * share:.3g} % of the pixels of {name}" for name, share in shares.items()}
+    told = {name: f"{percent(share)} of the pixels of {name}" for name, share in shares.items()}
     changing = [told[name] for name, share in shares.items() if share > speedups.CHANGES]
     does = "changes" if changing else "keeps"
     named = first_few(changing, MOST_NAMED) if changing else told[max(shares, key=shares.__getitem__)]

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.evidence import speedups
 from bench.evidence.evidence import Evidence
 from bench.protocol.setting import CONDITIONS, USUAL
-from bench.protocol.words import NOTHING, REPEAT, maybe_not_alone, verdict
+from bench.protocol.words import NOTHING, REPEAT, maybe_not_alone, percent, verdict
 from bench.records.measured import NOISY
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -106,16 +106,11 @@ def other_answer(row: Mapping[Any, Any]) -> list[str]:
 
 
 def _changed(row: Mapping[Any, Any]) -> str:
-    return _both(row, "changed", _share)
+    return _both(row, "changed", percent)
 
 
 def _prepared(row: Mapping[Any, Any]) -> str:
     return _both(row, "prepared_s", lambda seconds: f"{seconds:.1f}")
-
-
-def _share(value: float) -> str:
-    """A share in per cent: with three digits, and none for none."""
-    return "0 %" if value == 0 else f"{100 * value:.3g} %"
 
 
 def _both(row: Mapping[Any, Any], name: str, write: Callable[[float], str]) -> str:

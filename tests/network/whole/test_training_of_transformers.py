@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from bench.network.whole.smp import SMP
 from bench.network.whole.without import Without
 from bench.parts import part
 from bench.protocol.recipe import Recipe
-from bench.training.keeper import State
 from bench.training.loop import train
 from bench.training.optimiser import parameter_groups
 from tests.network.whole.small import network
+from tests.training.test_keeper import InterruptedTrainingError, MemoryKeeper
 
 pytestmark = pytest.mark.extras
 
@@ -107,35 +106,6 @@ def test_trainings_in_half_precision_and_with_averaged_weights_end(architecture:
     np.testing.assert_allclose(history.loss, exact.loss, rtol=0.02)
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert any(not torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-
-
-class InterruptedTrainingError(Exception):
-    pass
-
-
-class MemoryKeeper:
-    """Keeps the state after one iteration as the bytes of a file, and interrupts the training there."""
-
-    def __init__(self, after: int, content: bytes = b"") -> None:
-        self.interrupt_after, self.content, self.first = after, content, 0
-
-    def resume(self, state: State) -> None:
-        self.state = state
-        if self.content:
-            self.first = state.restore(torch.load(io.BytesIO(self.content), weights_only=True))
-
-    def after(self, done: int, total: int) -> None:
-        if done == self.interrupt_after:
-            file = io.BytesIO()
-            torch.save(self.state.taken(done), file)
-            self.content = file.getvalue()
-            raise InterruptedTrainingError
-
-    def earlier_s(self) -> float:
-        return 0.0
-
-    def finish(self, model: torch.nn.Module) -> None:
-        pass
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bench.cli.documents.document import Document
-from bench.cli.documents.trials import ModesDocument
+from bench.cli.documents.modes import ModesDocument
 from bench.cli.trials import planning
-from bench.cli.trials.evaluating import evaluate, evaluate_in_modes
+from bench.cli.trials.evaluating import Asked, evaluate, evaluate_in_modes
 from bench.parts import BenchError
 from bench.records import results as stored
 from bench.records.quality import MeasuredQuality
@@ -28,7 +28,14 @@ from bench.run.trial import Trial, run
 from bench.study.source import Source, load
 
 MACHINE = Machine("cpu", 1)
-RUN_OPTIONS = {"cpus": None, "gpus": None, "shelf": None}
+
+
+def asked(folder: Path, protocol: str | None = None, *, pictures: bool = True) -> Asked:
+    """A test of the networks of a folder, by a protocol, with what the command takes by default."""
+    handling = Handling(pictures=pictures)
+    return Asked(
+        folder=folder, protocol=protocol, final=False, retry=(), handling=handling, cpus=None, gpus=None, shelf=None
+    )
 
 
 def scheduled(study: Path, results: Path, protocol: str | None = None, final: bool = False) -> Schedule:
@@ -87,7 +94,7 @@ def test_the_command_tests_what_has_weights_and_tells_the_rest(
     trained(schedule)
     cost = next(trial for trial in schedule.trials if trial.stage == "cost")
     run(cost, schedule.folder, MACHINE)
-    assert not evaluate(schedule.folder, "flip", False, (), handling=Handling(), **RUN_OPTIONS)
+    assert not evaluate(asked(schedule.folder, "flip"))
     out = capsys.readouterr().out
     assert "3 trials without kept weights cannot be tested without training" in out
     assert "1 record of costs and speed copied" in out
@@ -97,9 +104,9 @@ def test_the_command_tests_what_has_weights_and_tells_the_rest(
     assert tested.trained_as
     assert "tested here by kept weights" in (tmp_path / "results" / "tiny-flip" / "report" / "methods.md").read_text()
     with pytest.raises(BenchError, match="has no weights to test"):
-        evaluate(tmp_path / "results" / "tiny-flip", "whole", False, (), handling=Handling(), **RUN_OPTIONS)
+        evaluate(asked(tmp_path / "results" / "tiny-flip", "whole"))
     with pytest.raises(BenchError, match="say how to test"):
-        evaluate(schedule.folder, None, False, (), handling=Handling(), **RUN_OPTIONS)
+        evaluate(asked(schedule.folder))
     assert planning.source(Path("s.py"), None, protocol="flip").options == ["--protocol", "flip"]
 
 
@@ -123,9 +130,9 @@ def test_networks_are_tested_in_modes_beside_eager_torch(
     schedule = scheduled(tiny_study(iterations="40", learning_rate="0.05"), tmp_path / "results")
     before = trained(schedule)
     documents: list[Document] = []
-    asked = (schedule.folder, ["eager"], ["float32", "bfloat16"], None, False, ())
-    options = {"handling": Handling(pictures=False), **RUN_OPTIONS}
-    assert not evaluate_in_modes(*asked, **options, give=documents.append), "three networks are not trained yet"
+    of_one = asked(schedule.folder, pictures=False)
+    is_complete = evaluate_in_modes(of_one, ["eager"], ["float32", "bfloat16"], documents.append)
+    assert not is_complete, "three networks are not trained yet"
     (told,) = documents
     assert isinstance(told, ModesDocument)
     (row,) = told.variants
@@ -158,5 +165,5 @@ def test_modes_that_cannot_be_tested_are_refused_before_any_test(
         (["eager", "cuda_graph"], ["bfloat16"], "needs a CUDA device"),
     ):
         with pytest.raises(BenchError, match=why):
-            evaluate_in_modes(schedule.folder, modes, precisions, None, False, (), handling=Handling(), **RUN_OPTIONS)
+            evaluate_in_modes(asked(schedule.folder), modes, precisions)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["tiny"]
