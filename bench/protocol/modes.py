@@ -123,13 +123,18 @@ def tested_precision(recipe: Recipe) -> TimedPrecision:
     return recipe.test_precision or ("tf32" if recipe.precision == "tf32" else "float32")
 
 
+def is_tested_in_mode(recipe: Recipe) -> bool:
+    """``True`` if a recipe tests networks in another way than by eager torch in the precision of its own."""
+    return recipe.test_mode != "eager" or recipe.test_precision is not None
+
+
 def check_test(recipe: Recipe, device_type: str) -> None:
     """Refuse a recipe that tests networks in a mode or a precision that this device or environment does not have.
 
     Raises:
         ChoiceError: as :func:`check_setting` does.
     """
-    if recipe.test_mode != "eager" or recipe.test_precision is not None:
+    if is_tested_in_mode(recipe):
         height, width = recipe.crop_px  # of any size: the images' own are not known here, and change no answer
         check_setting(
             Setting(height=height, width=width, mode=recipe.test_mode, precision=tested_precision(recipe)), device_type

@@ -29,6 +29,7 @@ from bench.measure.timing.turns import take_turns
 from bench.network.model import SegModel, Variant
 from bench.network.numerics import in_force, outside_training, switches
 from bench.parts import BenchError, Part
+from bench.protocol.modes import is_tested_in_mode, tested_precision
 from bench.protocol.recipe import OUTSIDE_QUALITY, Recipe
 from bench.protocol.setting import Setting, Stage
 from bench.run.cost import measure_cost
@@ -122,7 +123,13 @@ def asked_of(
         irrelevant=IRRELEVANT[stage],
         modules=modules,
         processes=processes,
+        made={Setting: _setting_of_test(cell.recipe)} if stage == "quality" and is_tested_in_mode(cell.recipe) else {},
     )
+
+
+def _setting_of_test(recipe: Recipe) -> dict[str, Any]:
+    """The fields of the setting in which a network is tested, whatever the size of an image."""
+    return {"mode": recipe.test_mode, "precision": tested_precision(recipe)}
 
 
 def present_keys() -> Keys:

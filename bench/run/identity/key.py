@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .definitions.origins import distributions_of, is_standard
@@ -97,6 +97,7 @@ class Computation:
         irrelevant: fields of the recipe that cannot change what the stage measures.
         modules: modules that are imported before anything runs, such as the study's own.
         processes: the number of processes that compute it together; it counts where there are several.
+        made: class of plain values that the trial makes by itself -> the fields that are the same in every instance.
     """
 
     stage: str
@@ -109,6 +110,7 @@ class Computation:
     irrelevant: frozenset[str] = frozenset()
     modules: Sequence[str] = ()
     processes: int = 1
+    made: Mapping[type, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Keys:
@@ -208,12 +210,12 @@ class Keys:
                 recipe[name] = neutral[0]
         first, *others = (dict(fields_of(variant)) for variant in asked.variants)
         shared = {name: value for name, value in first.items() if all(other[name] == value for other in others)}
-        known = [(asked.recipe, recipe), (asked.variants[0], shared), (asked.recipe.data, {})]
+        known = {type(asked.recipe): recipe, type(asked.variants[0]): shared, type(asked.recipe.data): {}, **asked.made}
         if asked.setting is not None:
-            known.append((asked.setting, dict(fields_of(asked.setting))))
+            known[type(asked.setting)] = dict(fields_of(asked.setting))
         return {
-            self.library.unit_of(type(item)): {name: value for name, value in values.items() if is_constant(value)}
-            for item, values in known
+            self.library.unit_of(cls): {name: value for name, value in values.items() if is_constant(value)}
+            for cls, values in known.items()
         }
 
     def _versions(self, packages: Iterable[str]) -> dict[str, str]:

@@ -112,6 +112,27 @@ def test_the_code_of_an_augmentation_counts_only_where_the_recipe_asks_for_one(c
     assert key_of(blurred, "cost", None, "data").text == key_of(cell, "cost", None, "data").text
 
 
+@pytest.mark.parametrize(
+    ("fields", "reached", "packages"),
+    [
+        ({"test_mode": "onnxruntime"}, {"onnxruntime"}, {"onnxruntime"}),
+        ({"test_mode": "openvino"}, {"openvino"}, {"openvino"}),
+        ({"test_mode": "openvino", "test_precision": "int8_static"}, {"openvino"}, {"openvino", "onnx", "onnxruntime"}),
+        ({"test_mode": "compile"}, set(), set()),
+        ({"test_precision": "bfloat16"}, set(), set()),
+    ],
+)
+def test_a_test_in_a_mode_depends_on_the_runtime_of_that_mode_alone(
+    cell: Cell, fields: dict[str, Any], reached: set[str], packages: set[str]
+) -> None:
+    key = key_of(Cell({}, cell.variant, cell.recipe.having(**fields)), "quality", 0, "data")
+    files = {name.partition(":")[0] for name in key.source.definitions}
+    runtimes = {mode for mode in get_args(Mode) if f"bench/measure/timing/runtimes/{mode}.py" in files}
+    assert runtimes == reached
+    others = {"onnx", "onnxruntime", "openvino", "torch_tensorrt"}
+    assert {name.lower() for name in key.versions} & others == packages
+
+
 def keys_with(versions: dict[str, str]) -> Keys:
     return Keys(Reader(Library("bench", (Variant, Recipe, Setting, Part), (Event,), ())), versions)
 

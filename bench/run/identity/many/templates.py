@@ -74,6 +74,7 @@ class Templates:
             asked.processes,
             numbers,
             setting,
+            repr(asked.made),
             tuple(asked.modules),
             asked.irrelevant,
             of_recipe.fixed,
