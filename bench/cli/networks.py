@@ -32,7 +32,7 @@ from bench.data.pixels import Colour
 from bench.network.checkpoints.convert import convert_file
 from bench.parts import BenchError
 from bench.protocol.text import plain
-from bench.protocol.words import plural
+from bench.protocol.words import EXTRAPOLATED, plural
 from bench.run.breakdown import break_down, smaller_sizes
 from bench.run.check import Checked, Faulty, check_cells, facts, unfilled_crops
 from bench.run.keeping.predict import images_in
@@ -208,7 +208,7 @@ def cost(
     for quantity, by_size in breakdown.extrapolated().items():
         for size, how in by_size.items():
             what = {"macs": "The MACs", "saved_bytes": "The saved bytes"}[quantity]
-            console.print(f"≈ {what} at {size} are {how}.", soft_wrap=True)
+            console.print(f"{EXTRAPOLATED} {what} at {size} are {how}.", soft_wrap=True)
     written = [str(path) for path in breakdown.write(results / known.folder_name / "attribution", Path(source.path))]
     for path in written:
         console.print(f"Written: {path}", soft_wrap=True)

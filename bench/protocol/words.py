@@ -15,6 +15,10 @@ NOTHING = "—"
 """The text of a cell without a value."""
 
 
+EXTRAPOLATED = "≈"
+"""The mark of a count that was not made at the size itself, but follows from smaller ones."""
+
+
 REPEAT = "repeat with --retry not_alone"
 """The remedy for a timing that was left out because other work ran on the machine: an option of the same command."""
 

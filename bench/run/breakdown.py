@@ -19,6 +19,7 @@ from bench.measure.timing.execution import deployed, deployed_setting, memory_fo
 from bench.network.model import SegModel
 from bench.parts import BenchError
 from bench.protocol.modes import check_setting
+from bench.protocol.words import EXTRAPOLATED
 from bench.records.files import write_json, write_text
 from bench.run import environment
 from bench.run.environment import Machine
@@ -27,9 +28,6 @@ from bench.study.cells import Cell
 SHARES = ("parameters", "macs", "saved_bytes", "time_s")
 UNUSED = "of these unused (G)"
 """The head of the column of multiply-accumulates that never reach the output; it is there only if there are any."""
-
-EXTRAPOLATED = "≈ "
-"""The mark before a printed number that was extrapolated, or follows from such numbers."""
 
 SMALL_SHARE = 0.01
 """A module with less than this share of every quantity is left out of the printed table; the files list all modules."""
@@ -219,7 +217,7 @@ def _cells(row: ModuleCost, whole: ModuleCost, timed: bool, wasted: bool) -> Ite
         if name == "time_s" and not timed:
             return
         value, total = getattr(row, name), getattr(whole, name)
-        mark = EXTRAPOLATED if _how(row, name) else ""
+        mark = f"{EXTRAPOLATED} " if _how(row, name) else ""
         yield f"{mark}{value * scale:{form}}"
         yield f"{value / total:.1%}" if total else ""
         if name == "macs" and wasted:
@@ -232,7 +230,7 @@ def _how(row: ModuleCost, quantity: str) -> str:
 
 
 def _power(exponent: float, followed: bool) -> str:
-    return "" if math.isnan(exponent) else f"{EXTRAPOLATED if followed else ''}{exponent:.2f}"
+    return "" if math.isnan(exponent) else f"{f'{EXTRAPOLATED} ' if followed else ''}{exponent:.2f}"
 
 
 def _shares(row: ModuleCost, whole: ModuleCost) -> Iterator[float]:

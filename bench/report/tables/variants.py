@@ -14,7 +14,18 @@ from bench.evidence import stats
 from bench.evidence.evidence import Evidence
 from bench.evidence.variants import BOUNDARY, COST, DELTA, OBJECTIVES, OWN, TIMED
 from bench.protocol.columns import JUDGED, Column, column, level_key
-from bench.protocol.words import NOTHING, REPEAT, in_sentence, joined, level, plural, ratio, status, verdict
+from bench.protocol.words import (
+    EXTRAPOLATED,
+    NOTHING,
+    REPEAT,
+    in_sentence,
+    joined,
+    level,
+    plural,
+    ratio,
+    status,
+    verdict,
+)
 from bench.records.measured import NOISY, TOLD_SHARE
 from bench.report.tables import fields
 from bench.report.tables.fields import Field, TableRow
@@ -37,10 +48,6 @@ ELSEWHERE = "§"
 
 MAYBE_NOT_ISOLATED = "¶"
 """The mark of a latency of which it is not known whether other work shared the machine."""
-
-
-EXTRAPOLATED = "≈"
-"""The mark of a count that was not made at the size itself, but follows from smaller ones."""
 
 
 OTHER_HARDWARE = "Measured on other hardware than the baseline, so left out: run its cost trial there too."
