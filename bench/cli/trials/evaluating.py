@@ -32,7 +32,7 @@ from bench.study.source import Source, source_of_plan
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a user asks of a test, and how it is run.
+    """A test as a user asks for it, and how it is run.
 
     Attributes:
         folder: the results folder of the trained networks.
