@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from bench.measure.timing.latency import Call, stopwatch
 from bench.measure.timing.runtimes.prepared import Prepared, logits_by
+from bench.measure.timing.runtimes.runtime import compiled_throughout
 from bench.network.model import LogitsOnly, SegModel
 from bench.network.numerics import autocast, halved, operand_type, outside_training, switches
 from bench.protocol.modes import check_setting
@@ -73,7 +74,11 @@ def timed_call(model: SegModel, recipe: Recipe, setting: Setting, device: torch.
         PreparationError: for a network that the mode cannot prepare.
     """
     if setting.phase == "training":
-        return TrainingStep(model, recipe, setting, device)
+        step = TrainingStep(model, recipe, setting, device)
+        if setting.mode == "compile":
+            with compiled_throughout():
+                step()
+        return step
     if setting.mode in ("eager", "cuda_graph"):
         return forward_call(model, setting, device)
     return prepared_call(model, setting, device)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+import torch._dynamo
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.data.synthetic import Synthetic
@@ -17,8 +19,10 @@ from bench.measure.timing.execution import (
     deployed_setting,
     forward_call,
     switches_of,
+    timed_call,
     timed_recipe,
 )
+from bench.measure.timing.runtimes.runtime import PreparationError
 from bench.network.backbones.resnet import ResNet
 from bench.network.heads.fcn import FCNHead
 from bench.network.losses.segmentation import AuxiliaryLoss, SegmentationLoss
@@ -98,6 +102,44 @@ def test_compile_hands_the_network_to_torch_compile(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch, "compile", lambda network: compiled.append(type(network).__name__) or network)
     assert torch.equal(logits(mode="compile"), logits())
     assert compiled == ["LogitsOnly"]
+
+
+class Recompiled(nn.Module):
+    """A network whose layers are functions of their own to torch.compile, one graph each."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, width, 1) for width in (3, 3, num_classes))
+
+    def forward(self, image: Tensor) -> Tensor:
+        for index, layer in enumerate(self.layers):
+            torch._dynamo.graph_break()
+            image = _numbered(layer, image, index)
+        return image
+
+
+def _numbered(layer: nn.Module, image: Tensor, index: int) -> Tensor:
+    torch._dynamo.graph_break()
+    return cast(Tensor, layer(image)) + index
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch.compile reads it
+@pytest.mark.parametrize(("phase", "batch"), [("inference", 1), ("training", 2)])
+def test_a_network_that_torch_would_compile_only_in_part_is_refused(
+    phase: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    model = SegModel(Variant(whole=part(Recompiled), losses=(part(SegmentationLoss),)), 5)
+    compiled = setting(mode="compile", phase=phase, batch=batch)
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(cache_size_limit=16):
+        timed_call(model, RECIPE, compiled, CPU)()
+    torch.compiler.reset()
+    with (
+        torch._dynamo.config.patch(cache_size_limit=2),
+        pytest.raises(PreparationError, match="more than 2 graphs for one function of this network"),
+    ):
+        timed_call(model, RECIPE, compiled, CPU)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

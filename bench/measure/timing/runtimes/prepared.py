@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.timing.runtimes import aot_inductor, max_autotune, onnxruntime, openvino, tensorrt
-from bench.measure.timing.runtimes.runtime import Logits, preparing
+from bench.measure.timing.runtimes.runtime import Logits, compiled_throughout, preparing
 from bench.protocol.setting import Setting
 
 
@@ -32,7 +32,7 @@ class Prepared:
         self.image = image
         start = time.perf_counter()
         self.call = make()
-        with preparing("the first call"):
+        with preparing("the first call"), compiled_throughout():
             self.call()
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -36,6 +36,30 @@ def preparing(what: str) -> Iterator[None]:
         raise PreparationError(f"{what} failed: {first_line(error)}") from error
 
 
+@contextlib.contextmanager
+def compiled_throughout() -> Iterator[None]:
+    """Inside the block, torch.compile refuses a network that it would otherwise run partly by eager torch.
+
+    That is one with a function that needs more graphs than torch's limit of them: without this block, torch writes a
+    warning and calls the function as it is, and the time would be one of neither mode.
+
+    Raises:
+        PreparationError: for such a network.
+    """
+    # Takes a second to import. The names of torch 2.6, which later ones have as aliases.
+    from torch._dynamo import config
+    from torch._dynamo.exc import FailOnRecompileLimitHit
+
+    try:
+        with config.patch(fail_on_cache_limit_hit=True):
+            yield
+    except FailOnRecompileLimitHit as error:
+        raise PreparationError(
+            f"torch.compile needs more than {config.cache_size_limit} graphs for one function of this network, and "
+            "would run that function uncompiled: the time would be neither that of the mode nor that of eager torch"
+        ) from error
+
+
 def first_line(error: BaseException) -> str:
     """The innermost cause of an error in one line of at most :data:`LONGEST` characters."""
     while error.__cause__ is not None:
