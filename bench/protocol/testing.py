@@ -27,6 +27,9 @@ WHOLE: Mapping[str, Any] = {
     "averaged": "probabilities",
 }  # fmt: skip
 
+LOGITS_FIELDS = frozenset({*WHOLE, "eval_batch", "test_mode", "test_precision"})
+"""Those of :data:`TEST_FIELDS` that say how logits are computed: other values give the same measures of a network."""
+
 PROTOCOLS: Mapping[str, Mapping[str, Any]] = {
     # The whole image, once: also Gated-SCNN's validation and mmsegmentation's mode="whole".
     "whole": WHOLE,

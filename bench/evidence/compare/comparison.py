@@ -1,6 +1,6 @@
 """Two sets of results side by side: what changed between them, and which differences are resolved.
 
-Quality is paired by seed where both sides have one recipe and one data set, so that a seed means the same draws;
+Quality is paired by seed where both sides train by one recipe and one data set, so that a seed means the same draws;
 otherwise it is Welch's test of two samples, and the row says so. Counts are exact. Latencies of two separate runs are
 never judged: whatever drifted between the runs is in their ratio. Speed-ups are, for their two sides took turns.
 """
@@ -25,6 +25,7 @@ from bench.evidence.ranks import ratio_of_samples
 from bench.evidence.stats import NAN, welch
 from bench.protocol.columns import COUNTED, JUDGED, column
 from bench.protocol.recipe import OUTSIDE_QUALITY
+from bench.protocol.testing import LOGITS_FIELDS
 from bench.protocol.words import REPEAT, maybe_not_alone
 from bench.records.cost import MeasuredCost, cost_columns
 from bench.records.files import RecordError
@@ -209,7 +210,9 @@ def _method(
 
 
 def _trained_by(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.choices.recipe.items() if name not in OUTSIDE_QUALITY}
+    """The fields of a recipe by which a network is trained and measured, so that a seed means the same weights."""
+    outside = OUTSIDE_QUALITY | LOGITS_FIELDS
+    return {name: value for name, value in record.choices.recipe.items() if name not in outside}
 
 
 def _values(records: Mapping[int, Trained], name: str) -> dict[int, float]:

@@ -136,9 +136,12 @@ def test_another_recipe_is_no_pairing(sides: Callable[..., tuple[Side, Side]], t
     assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-5)
 
 
-def test_recipe_fields_of_cost_leave_the_pairing(sides: Callable[..., tuple[Side, Side]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", [{"latency_samples": 7}, {"test_mode": "onnxruntime"}, {"test_flip": True}], ids=str)
+def test_recipe_fields_of_cost_and_of_how_logits_are_computed_leave_the_pairing(
+    field: dict[str, Any], sides: Callable[..., tuple[Side, Side]], tmp_path: Path
+) -> None:
     sides(WORSE)
-    edited(tmp_path / "b", ON, lambda record: record.having(choices={"recipe": {"latency_samples": 7}}))
+    edited(tmp_path / "b", ON, lambda record: record.having(choices={"recipe": field}))
     row = of(compare(side(str(tmp_path / "a")), side(str(tmp_path / "b"))), ON)
     assert row["method"] == "paired"
 
