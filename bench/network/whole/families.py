@@ -26,7 +26,7 @@ from bench.network.whole.pixelwise import (
     segformer,
     upernet,
 )
-from bench.network.whole.queries import Answer, mask2former, maskformer
+from bench.network.whole.queries import Answer, mask2former, maskformer, prepare_mask2former
 
 Architecture = Literal[
     "oneformer", "mask2former", "maskformer", "segformer", "upernet", "dpt", "eomt", "eomt-dinov3", "beit"
@@ -89,7 +89,8 @@ FAMILIES: Mapping[str, Family] = {
         defaults=lambda entries: {"is_training": True}, has_backbone=True, prepare=prepare_oneformer,
     ),
     "mask2former": Family(
-        "Mask2FormerForUniversalSegmentation", "Mask2FormerConfig", mask2former, _MASKS, has_backbone=True
+        "Mask2FormerForUniversalSegmentation", "Mask2FormerConfig", mask2former, _MASKS, has_backbone=True,
+        prepare=prepare_mask2former,
     ),
     "maskformer": Family(
         "MaskFormerForInstanceSegmentation", "MaskFormerConfig", maskformer, _MASKS, has_backbone=True

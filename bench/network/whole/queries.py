@@ -11,6 +11,9 @@ Shapes: masks ``N Q h w`` and classes ``N Q K+1`` of ``Q`` queries, as logits; t
   makes probabilities of them: each class's share of the sum.
 - In training, where the losses read masks and classes, the scores are computed at the masks' size and without a
   gradient. In evaluation the masks are brought to the image's size first, as the papers' repositories do.
+- No layer of Mask2Former's decoder is ever left out in training, as in its authors' code. transformers takes
+  ``dropout`` for the chance of that too; the masks of the layer before then have the size of another level, and the
+  next layer fails.
 """
 
 from __future__ import annotations
@@ -54,6 +57,11 @@ def semantic_scores(masks: Tensor, classes: Tensor) -> Tensor:
 def _of_image(masks: Tensor, frame: Frame) -> Tensor:
     """Masks that show the image alone, whose pixels a loss finds by their place in it; at their own size if they do."""
     return masks if frame.is_image else frame.image_sized(masks)
+
+
+def prepare_mask2former(network: Any) -> None:
+    """Let a network drop out values alone in training, not layers."""
+    network.model.transformer_module.decoder.layerdrop = 0.0
 
 
 def mask2former(network: Any, image: Tensor, frame: Frame, *, with_aux: bool) -> Answer:

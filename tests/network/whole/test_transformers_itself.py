@@ -134,6 +134,16 @@ def test_a_batch_without_labels_has_no_loss_and_no_gradient(architecture: str) -
     assert all((p.grad == 0).all() for p in model.parameters() if p.grad is not None)
 
 
+def test_the_dropout_of_mask2former_leaves_no_layer_out() -> None:
+    entries = hub_config(dropout=0.9, decoder_layers=4)
+    whole = part(HuggingFace, architecture="mask2former", config=merged(CONFIGS["mask2former"], entries))
+    model = SegModel(Variant(whole=whole, losses=own_losses(whole)), CLASSES).train()
+    image = torch.randn(2, 3, 64, 96)
+    once, again = model(image), model(image)
+    assert [name for name in once.aux if name.startswith("masks")] == ["masks", "masks0", "masks1", "masks2"]
+    assert not torch.equal(once.aux["masks"], again.aux["masks"]), "values are dropped out"
+
+
 @pytest.mark.parametrize("architecture", EVERY)
 def test_weights_from_a_folder_fill_every_tensor(architecture: str, tmp_path: Path) -> None:
     first = built(architecture)
