@@ -23,8 +23,8 @@ REMEDY = "delete it and run again"
 def paired(plan: Plan, records: Iterable[Record]) -> list[tuple[PlannedTrial, Record]]:
     """The records of planned trials, each with its trial.
 
-    A record of a cost that several planned trials share is there for each of them, as if it were its own. One whose
-    variant the plan does not have was measured before a level was renamed: it has the name that the plan has now.
+    A record of a cost that several planned trials share is there for each of them, as if it were its own. One that was
+    measured before a level was renamed has the name that the plan has now, since a key holds no names.
     """
     rows: dict[str, list[PlannedTrial]] = {}
     for row in plan.trials:
@@ -33,7 +33,7 @@ def paired(plan: Plan, records: Iterable[Record]) -> list[tuple[PlannedTrial, Re
     pairs = []
     for record in records:
         sharing = rows.get(record.planned_key, [])
-        if sharing and _has_an_earlier_name(record, names):
+        if sharing and (_has_an_earlier_name(record, names) or _is_named_anew(record, sharing)):
             pairs += [(row, _renamed(record, row)) for row in sharing]
         elif any(row.variant == record.trial.variant for row in sharing):
             pairs += [(row, _as_own(record, row)) for row in sharing]
@@ -45,6 +45,12 @@ def paired(plan: Plan, records: Iterable[Record]) -> list[tuple[PlannedTrial, Re
 def _has_an_earlier_name(record: Record, names: Container[str]) -> bool:
     """True if a record names a variant that the plan does not have, its own or the one that it is timed against."""
     return not all(name is None or name in names for name in (record.trial.variant, record.trial.against))
+
+
+def _is_named_anew(record: Record, sharing: Sequence[PlannedTrial]) -> bool:
+    """True if a record's variant and levels both have names that the plan gives to another network now."""
+    levels = record.trial.levels
+    return levels is not None and all(row.variant != record.trial.variant and row.levels != levels for row in sharing)
 
 
 def _renamed(record: Record, row: PlannedTrial) -> Record:

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bench.parts import nearest, shortened
-from bench.study.factors import Factor, StudyError
+from bench.study.factors import Factor, StudyError, have
 from bench.study.fractions import MOST_BASIC, Fraction, Levels, fraction
 
 DesignWord = Literal["factorial", "one_at_a_time", "add_one_in", "leave_one_out", "cumulative", "explored"]
@@ -102,10 +102,13 @@ def check_design(design: object) -> None:
             raise StudyError(f"{design}: a resolution is a whole number from 3 on")
     elif isinstance(design, LeaveOneOut):
         _check_mappings(design, () if design.full is None else (design.full,))
+        _refuse_empty(design, design.full)
     elif isinstance(design, Cumulative):
         _check_mappings(design, () if design.steps is None else design.steps)
+        _refuse_empty(design, design.steps)
     elif isinstance(design, Listed):
         _check_mappings(design, design.cells)
+        _refuse_empty(design, None if isinstance(design, Explored) else design.cells)
     else:
         raise StudyError(
             f"design={shortened(design)}: expected one of {', '.join(map(repr, words))}, or a LeaveOneOut, Cumulative, "
@@ -116,6 +119,12 @@ def check_design(design: object) -> None:
 def _check_mappings(design: Design, listed: object) -> None:
     if not isinstance(listed, tuple) or not all(isinstance(levels, Mapping) for levels in listed):
         raise StudyError(f"{shortened(design)}: expected levels by factor, such as {{'attention': 'on'}}, in a tuple")
+
+
+def _refuse_empty(design: Design, details: Sized | None) -> None:
+    """Refuse details that are given and name nothing, so that the baseline would be all there is."""
+    if details is not None and not len(details):
+        raise StudyError(f"{design}: it names no cell beside the baseline; a comparison needs at least two")
 
 
 def named_levels(design: Design) -> Iterator[Levels]:
@@ -170,6 +179,15 @@ def combinations_of(design: Design, factors: Sequence[Factor], baseline: Levels)
             yield levels
 
 
+def where_factors_exist(factors: Sequence[Factor], levels: Levels, baseline: Levels) -> dict[str, str]:
+    """The same levels, but with nested factors at the baseline's level wherever they do not exist."""
+    found = dict(levels)
+    for factor in factors:
+        if not have(found, factor.within):
+            found[factor.name] = baseline[factor.name]
+    return found
+
+
 def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str]) -> Iterator[dict[str, str]]:
     if design == "factorial":
         for levels in itertools.product(*(factor.levels for factor in factors)):
@@ -189,7 +207,8 @@ def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str
             full = _others(factors, base, "say which of them with design=LeaveOneOut(full={…})")
         yield base
         yield {**base, **full}
-        yield from ({**base, **full, name: base[name]} for name in base)
+        for name in base:
+            yield where_factors_exist(factors, {**base, **full, name: base[name]}, base)
     elif design == "cumulative" or isinstance(design, Cumulative):
         steps = design.steps if isinstance(design, Cumulative) else None
         if steps is None:

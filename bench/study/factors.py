@@ -154,6 +154,11 @@ class Factor:
                 )
 
 
+def have(levels: Mapping[str, str], some: Mapping[str, str]) -> bool:
+    """True if a combination of levels has some levels, each of its factor."""
+    return all(levels[factor] == level for factor, level in some.items())
+
+
 def apply(base: Variant, recipe: Recipe, changes: Changes) -> tuple[Variant, Recipe]:
     """The variant and the recipe of one cell: the base, with the change of each factor's level.
 

@@ -20,8 +20,17 @@ from bench.protocol.recipe import Recipe
 from bench.protocol.setting import STAGES, Setting, Stage
 from bench.records.plan.tuned import Tuned
 from bench.study.cells import Cell, ExcludedCell, cell_name
-from bench.study.designs import Design, Explored, check_design, combinations_of, count_of, named_levels, word_of
-from bench.study.factors import Factor, StudyError, apply, composed
+from bench.study.designs import (
+    Design,
+    Explored,
+    check_design,
+    combinations_of,
+    count_of,
+    named_levels,
+    where_factors_exist,
+    word_of,
+)
+from bench.study.factors import Factor, StudyError, apply, composed, have
 from bench.study.published.rows import Published
 from bench.study.speed import Speed
 from bench.study.tuning.best import recipe_at
@@ -42,7 +51,7 @@ class Exclude:
             )
 
     def covers(self, levels: Mapping[str, str]) -> bool:
-        return _have(levels, self.when)
+        return have(levels, self.when)
 
 
 @dataclass(frozen=True)
@@ -67,11 +76,7 @@ class Require:
 
     def covers(self, levels: Mapping[str, str]) -> bool:
         """True for a cell that the rule excludes."""
-        return _have(levels, self.when) and not _have(levels, self.needs)
-
-
-def _have(levels: Mapping[str, str], some: Mapping[str, str]) -> bool:
-    return all(levels[factor] == level for factor, level in some.items())
+        return have(levels, self.when) and not have(levels, self.needs)
 
 
 MOST_SEED = 2**32 - 1
@@ -249,11 +254,7 @@ class Study:
 
     def where_factors_exist(self, levels: Mapping[str, str]) -> dict[str, str]:
         """The same levels, but with nested factors at the baseline's level wherever they do not exist."""
-        found = dict(levels)
-        for factor in self.factors:
-            if not _have(found, factor.within):
-                found[factor.name] = self.baseline[factor.name]
-        return found
+        return where_factors_exist(self.factors, levels, self.baseline)
 
     def pairs(self) -> Iterator[tuple[Cell, Cell, Setting]]:
         """All speed comparisons: a cell, the cell that it is timed against, and the setting.

@@ -91,6 +91,9 @@ def test_a_step_may_change_a_level_again() -> None:
         (Listed(({"z": "on"},)), "design: no factor 'z'"),
         (Cumulative(({"a": "onn"},)), "design: factor 'a' has no level 'onn'"),
         (LeaveOneOut(["a"]), "expected levels by factor"),  # type: ignore[arg-type]
+        (LeaveOneOut({}), "it names no cell beside the baseline"),
+        (Cumulative(()), "it names no cell beside the baseline"),
+        (Listed(()), "it names no cell beside the baseline; a comparison needs at least two"),
     ],
     ids=str,
 )
@@ -106,6 +109,8 @@ def test_a_nested_factor_varies_only_where_it_exists() -> None:
     assert [(left_out.name, left_out.reason) for left_out in made.excluded()] == [
         ("a=off,kind=hard", "kind exists at a=on alone")
     ]
+    without = study(A, kind, B, design="leave_one_out")
+    assert on(without) == ["", "akindb", "b", "ab", "akind"], "kind goes with a, which it is nested in"
     with pytest.raises(StudyError, match="a factor cannot be nested in itself"):
         factor("kind", FIELDS[4], within={"kind": "on"})
     with pytest.raises(StudyError, match="factor 'kind', within: no factor 'z'"):

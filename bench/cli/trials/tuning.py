@@ -85,7 +85,14 @@ def search(
     from bench.run.execute import execute
     from bench.run.search.pruning import LOOKS
     from bench.run.search.storage import opened
-    from bench.run.search.tuning import Tuning, default_settings, refuse_unshared_settings, seed_of, tune
+    from bench.run.search.tuning import (
+        Tuning,
+        default_settings,
+        refuse_unshared_settings,
+        seed_of,
+        tried_before,
+        tune,
+    )
 
     console = console_for_people()
     study = load(source).study
@@ -109,8 +116,9 @@ def search(
             execute(trials, folder, resources, display, handling, run=presence.run)
 
     with at_work(folder) as presence, only_search(folder, presence.run):
+        storage = opened(folder)
         try:
-            tried = tune(tuning, study, opened(folder), run, lambda line: console.print(line, soft_wrap=True))
+            tried = tune(tuning, study, storage, run, lambda line: console.print(line, soft_wrap=True))
         except Stopped as stopped:
             stopped.obeyed()
             give(TuneDocument(folder=str(folder), path=None, arms=[], stopped_by=stopped.name, run=None))
@@ -119,11 +127,11 @@ def search(
             raise
         names = [arm.name for arm in chosen]
         others = (arm for arm in arms_of(study) if arm.name not in names)
-        untried = [Best(levels=dict(arm.levels), trials=0, settings={}) for arm in others]
-        write_best([*tried, *untried], folder / TUNED)
+        before = tried_before(tuning, study, storage, others)
+        write_best([*tried, *before], folder / TUNED)
     counts = ("tried", "pruned", "iterations") if prune else ("tried", "iterations")
     table = table_of("arm", *counts, "default", "best", "settings", numeric=(*counts, "default", "best"))
-    for best in [*tried, *untried]:
+    for best in [*tried, *before]:
         arm = ", ".join(f"{factor}={level}" for factor, level in best.levels.items())
         of_arm = {"tried": best.trials, "pruned": best.pruned, "iterations": best.iterations}
         budget_of_arm = ["" if of_arm[name] is None else str(of_arm[name]) for name in counts]
@@ -131,10 +139,10 @@ def search(
         settings = ", ".join(f"{name} {value}" for name, value in best.settings.items())
         table.add_row(arm, *budget_of_arm, *scores, settings)
     console.print(table)
-    for line in unfair_tuning(Tuned(arms=[*tried, *untried], as_written=True)):
+    for line in unfair_tuning(Tuned(arms=[*tried, *before], as_written=True)):
         console.print(line, soft_wrap=True)
     console.print("Scores are mIoU in % on training images that are held out.")
-    return Found(replace(source, tuned=str(folder / TUNED)), folder, (*tried, *untried))
+    return Found(replace(source, tuned=str(folder / TUNED)), folder, (*tried, *before))
 
 
 def with_run(found: Found, give: Give) -> Give:

@@ -18,7 +18,8 @@ from bench.parts import ChoiceError
 def complete(entries: dict[str, Any]) -> None:
     """Add to the entries of a ``backbone_config`` those that its other entries decide, unless they are given.
 
-    These are the stages whose maps it gives, which are all, and the widths that FocalNet has after each stage.
+    These are the stages whose maps it gives, which are all, and the widths that FocalNet and ConvNeXt have after each
+    stage.
     """
     depths = entries.get("depths", range(4))
     stages = len(depths) if isinstance(depths, (list, range)) else 4  # else transformers says what depths must be
@@ -28,6 +29,8 @@ def complete(entries: dict[str, Any]) -> None:
     if entries.get("model_type") == "focalnet" and isinstance(width, int):
         # transformers 5.24 adds these to a list, and by default they are a tuple of the widths for 96 and four stages.
         entries.setdefault("hidden_sizes", [width * 2 ** min(index + 1, stages - 1) for index in range(stages)])
+    if entries.get("model_type") in ("convnext", "convnextv2"):
+        entries.setdefault("hidden_sizes", [96, 192, 384, 768])  # transformers' own, which are a tuple there too
 
 
 BY_STAGE = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -178,6 +178,18 @@ def tune(
         for arm in tuning.arms:
             told(_line(arm, searches[arm.name]))
     return [_best(arm, searches[arm.name], default) for arm in tuning.arms]
+
+
+def tried_before(tuning: Tuning, study: Study, storage: BaseStorage, others: Iterable[Arm]) -> list[Best]:
+    """The outcomes of earlier searches of arms that are not tuned now; ``trials`` is 0 for an arm without one."""
+    default = default_settings(study)
+    found = []
+    for arm in others:
+        search = _search(tuning, arm, study, default, storage)
+        has_score = search.best is not None and search.best.score is not None
+        untried = Best(levels=dict(arm.levels), trials=0, settings={})
+        found.append(_best(arm, search, default) if has_score else untried)
+    return found
 
 
 def default_settings(study: Study) -> Settings:

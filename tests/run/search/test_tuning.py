@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bench.records.record import read_all, write
 from bench.run.environment import Machine
 from bench.run.handling import Handling
 from bench.run.search.storage import opened
-from bench.run.search.tuning import Tuning, seed_of, tune
+from bench.run.search.tuning import Tuning, seed_of, tried_before, tune
 from bench.run.trial import Trial, make_record, run
 from bench.study.factors import StudyError
 from bench.study.source import Source, load
@@ -90,3 +91,12 @@ def test_settings_that_fail_count_and_a_round_in_which_all_fail_does_not(tunable
 
     best = tuned(tunable, folder, ending(is_not_default))
     assert [(arm.trials, arm.settings["learning_rate"]) for arm in best] == [(2, study.recipe.learning_rate)] * 2
+    tuning = Tuning(tunable, arms_of(study)[:1], 3, 4, 1, seed_of(study), folder)
+    alone = tune(tuning, study, opened(folder), ending(lambda trial: False), lambda line: None)
+    assert [(arm.levels, arm.trials) for arm in alone] == [({"neck": "off"}, 3)]
+    others = tried_before(tuning, study, opened(folder), arms_of(study)[1:])
+    assert others == best[1:], "an arm keeps what was found for it when another is tuned alone"
+    never = tmp_path / "never"
+    never.mkdir()
+    [untried] = tried_before(replace(tuning, folder=never), study, opened(never), arms_of(study)[1:])
+    assert (untried.trials, untried.settings) == (0, {})
