@@ -6,6 +6,8 @@ what they read as side outputs, and the losses stand beside it in the variant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.network.losses.matched_masks import MatchedMasksLoss
@@ -74,6 +76,33 @@ def own_losses(network: Part[Any]) -> tuple[Part[Any], ...]:
         weight = entries.get("auxiliary_loss_weight", 0.4)
         return part(SegmentationLoss), part(AuxiliaryLoss, outputs=("auxiliary",), weight=weight)
     return (part(SegmentationLoss),)
+
+
+def unread_entries(network: Part[Any] | None, losses: Sequence[Part[Any]]) -> list[str]:
+    """The entries of a network's configuration that weigh its own losses, and that these losses do not have.
+
+    Nothing but :func:`own_losses` reads such an entry, so that a study which varies it alone trains equal networks.
+
+    Args:
+        network: the part of the slot for whole networks.
+        losses: the losses beside it.
+    """
+    if network is not None and network.cls is Without:
+        return unread_entries(network["network"], losses)
+    if network is None or network.cls is not HuggingFace or network["config"].of_file:
+        return []
+    config, own = network["config"], own_losses(network)
+    given = {loss.cls: dict(loss.choices) for loss in losses}
+    found = []
+    for name, _ in config.entries:
+        rest = replace(config, entries=tuple(entry for entry in config.entries if entry[0] != name))
+        without = own_losses(network.having(config=rest))
+        for with_it, by_default in zip(own, without, strict=False):
+            weights = dict(with_it.choices)
+            read = [choice for choice, value in weights.items() if dict(by_default.choices).get(choice) != value]
+            if any(given.get(with_it.cls, {}).get(choice) != weights[choice] for choice in read):
+                found.append(name)
+    return found
 
 
 def _config(choices: dict[str, Any]) -> HubConfig:

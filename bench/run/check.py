@@ -17,6 +17,7 @@ from bench.measure.cost.whole.reach import Counts
 from bench.measure.cost.whole.sizes import Sized, count_at
 from bench.network.layers import WiringError
 from bench.network.model import CONVENTIONS, Output, SegModel, Variant
+from bench.network.own_losses import unread_entries
 from bench.network.shapes_alone import from_shapes, shapes_alone
 from bench.network.whole.without import Without
 from bench.network.wiring import unread, unread_line, watch
@@ -209,16 +210,15 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
     if wirings.are_new(cell.variant):
         if on_meta:
             loss = _loss(model, px)
-            if any(trainable.values()) and not loss.requires_grad:
-                raise WiringError(
-                    "no loss depends on a parameter that is trained, so nothing can be learnt; compute it from the "
-                    "output, without .item(), .detach() or argmax"
-                )
-            wirings.add(model, loss)
         else:
             with saved_tensors_hooks(lambda tensor: None, lambda kept: kept):  # numbers take memory, so none is kept
-                _loss_of_values(model, cell.recipe.crop_px)
-            wirings.add(model, None)
+                loss = _loss_of_values(model, cell.recipe.crop_px)
+        if any(trainable.values()) and not loss.requires_grad:
+            raise WiringError(
+                "no loss depends on a parameter that is trained, so nothing can be learnt; compute it from the "
+                "output, without .item(), .detach() or argmax"
+            )
+        wirings.add(model, loss if on_meta else None)
     sized = count_at(model, *px)
     counts = sized.counts
     if on_meta and isinstance(model.whole, Without):
@@ -234,7 +234,12 @@ def _count(cell: Cell, model: SegModel, px: tuple[int, int], wirings: _Wirings) 
         output_shape=counts.output_shape,
         wasted={idle.module: idle.macs for idle in counts.idle()},
         extrapolated="" if sized.fit is None else str(sized.fit),
-        notes=(*wirings.notes(cell.variant), *_notes(sized), *_ways_out(model, counts, wirings)),
+        notes=(
+            *wirings.notes(cell.variant),
+            *_without_effect(cell.variant),
+            *_notes(sized),
+            *_ways_out(model, counts, wirings),
+        ),
     )
 
 
@@ -249,6 +254,15 @@ def _notes(sized: Sized) -> Iterator[str]:
         )
     if sized.fit is not None:
         yield f"its MACs are {sized.fit}"
+
+
+def _without_effect(variant: Variant) -> Iterator[str]:
+    """The sentence about entries of a whole network's configuration that only its own losses would read."""
+    if names := unread_entries(variant.whole, variant.losses):
+        yield (
+            f"the losses do not have the configuration's {', '.join(names)}, which nothing else reads; "
+            "take losses=own_losses(network) of this network"
+        )
 
 
 def _ways_out(model: SegModel, counts: Counts, wirings: _Wirings) -> Iterator[str]:
@@ -346,19 +360,17 @@ class _Unnormalised(nn.Module):
         return x
 
 
-def _loss_of_values(model: SegModel, crop_px: tuple[int, int]) -> None:
-    """Compute the loss terms of a network that needs values: of a whole one at a small size, if it takes one."""
+def _loss_of_values(model: SegModel, crop_px: tuple[int, int]) -> Tensor:
+    """The sum of all loss terms of a network that needs values: of a whole one at a small size, if it takes one."""
     small = tuple(min(side, SMALL_CROP_PX + side % SMALL_STEP_PX) for side in crop_px)
     if model.variant.whole is not None and small != crop_px:
         try:
-            _loss(model, (small[0], small[1]))
+            return _loss(model, (small[0], small[1]))
         except BenchError:
             raise
         except Exception:  # a network of one size may raise anything at others; at its own, it raises again
             log.debug("no loss at %s", small, exc_info=True)
-        else:
-            return
-    _loss(model, crop_px)
+    return _loss(model, crop_px)
 
 
 def _loss(model: SegModel, px: tuple[int, int]) -> Tensor:
@@ -366,7 +378,15 @@ def _loss(model: SegModel, px: tuple[int, int]) -> Tensor:
     with next(model.parameters(), torch.empty(0)).device:
         output = model.train()(torch.zeros(2, 3, *px))
         label = torch.zeros(2, *px, dtype=torch.long)
-        terms = [part.build(model.num_classes)(output, label) for part in model.variant.losses]
+        losses = [part.build(model.num_classes) for part in model.variant.losses]
+        for part, built in zip(model.variant.losses, losses, strict=True):
+            if names := [name for name, parameter in built.named_parameters() if parameter.requires_grad]:
+                raise WiringError(
+                    f"the loss {part.cls.__name__} has parameters of its own ({', '.join(names)}), which no optimiser "
+                    "trains; make them choices or buffers of the loss, or parameters of a network that it reads as a "
+                    "side output"
+                )
+        terms = [built(output, label) for built in losses]
         for part, term in zip(model.variant.losses, terms, strict=True):
             if not isinstance(term, Tensor) or term.ndim:
                 form = f"a tensor of the shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__

@@ -147,6 +147,20 @@ class OfTheBest(Term):
         return output.logits.argmax(1).float().mean()
 
 
+class WeighsItself(Term):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.uncertainty = nn.Parameter(torch.zeros(()))
+
+    def forward(self, output, label):
+        return output.logits.square().mean() * (-self.uncertainty).exp() + self.uncertainty
+
+
+class GoesThroughNumpy(Pixelwise):
+    def forward(self, image: Tensor):
+        return torch.from_numpy(self.classify(image).detach().numpy())
+
+
 class GivesADict(Pixelwise):
     def forward(self, image: Tensor):
         return {"out": self.classify(image), "aux": image}
@@ -247,6 +261,10 @@ FAULTS = {
     ),
     "a loss that is no tensor": (change(losses=(part(ItsValue),)), r"the loss ItsValue returns float"),
     "a loss without a gradient": (change(losses=(part(OfTheBest),)), r"no loss depends on a parameter"),
+    "a loss with parameters": (
+        change(losses=(part(WeighsItself),)), r"the loss WeighsItself has parameters of its own \(uncertainty\), which"
+    ),
+    "logits of values without a gradient": (whole(GoesThroughNumpy), r"no loss depends on a parameter"),
     "a lazy layer": (with_head(Lazy), r"the head Lazy has a lazy layer, entry \(LazyConv2d\)"),
     "a method that a tensor lacks": (with_head(LeftTheDevice), r"test_check\.py:\d+: AttributeError: "),
     "not enough memory": (with_head(NoGpu), r"test_check\.py:\d+: OutOfMemoryError: CUDA out of memory"),

@@ -21,7 +21,7 @@ TRAINING = {
     "batch": "{} images a batch",
     "iterations": "{} iterations",
     "learning_rate": "learning rate {}",
-    "head_lr_factor": "{} times that for everything but the backbone",
+    "head_lr_factor": "{} times that for the parts beside the backbone",
     "optimiser": "optimiser {}",
     "momentum": "SGD with momentum {}",
     "weight_decay": "weight decay {}",
@@ -83,13 +83,20 @@ def recipe_in_words(results: Results, names: Mapping[str, str]) -> Iterator[str]
         names: variant -> its short name.
     """
     recipe = results.plan.recipe
-    if schedule := _phrases(TRAINING, recipe):
+    told = dict(recipe) if _have_heads(results) else {**recipe, "head_lr_factor": NEUTRAL["head_lr_factor"]}
+    if schedule := _phrases(TRAINING, told):
         yield f"Training: {', '.join(schedule)}."
     if augmentation := _phrases(AUGMENTATION, recipe):
         yield f"Augmentation: {', '.join(augmentation)}{_left_out(recipe)}."
     if testing := _phrases(TESTING, recipe):
         yield f"Testing: {', '.join(testing)}."
     yield from _recipe_of_variants(results, names)
+
+
+def _have_heads(results: Results) -> bool:
+    """False if all networks are whole ones, of which every part has the recipe's learning rate."""
+    variants = results.plan.audit.variants.values()
+    return not variants or any("whole" not in facts.slots for facts in variants)
 
 
 def _phrases(texts: Mapping[str, str], recipe: Mapping[str, Any]) -> list[str]:

@@ -16,10 +16,11 @@ from bench.data.control import ControlScenes
 from bench.network.layers import WiringError
 from bench.network.losses.segmentation import AuxiliaryLoss, SegmentationLoss
 from bench.network.model import SegModel, Variant
-from bench.network.own_losses import own_losses
+from bench.network.own_losses import own_losses, unread_entries
 from bench.network.whole.config import hub_config
 from bench.network.whole.hub import class_of
 from bench.network.whole.huggingface import HuggingFace
+from bench.network.whole.without import Without
 from bench.network.wiring import watch
 from bench.parts import BenchError, ChoiceError, part
 from bench.protocol.recipe import Recipe
@@ -97,6 +98,17 @@ def test_own_losses_have_the_weights_of_the_configuration() -> None:
     assert own_losses(part(HuggingFace, architecture="upernet", config=hub_config(use_auxiliary_head=False))) == (
         part(SegmentationLoss),
     )
+
+
+def test_entries_that_only_own_losses_would_read_are_named() -> None:
+    plain = part(HuggingFace, architecture="mask2former", config=hub_config(hidden_dim=64, train_num_points=100))
+    weighed = plain.having(config=hub_config(hidden_dim=64, train_num_points=100, class_weight=7.0, mask_weight=5.0))
+    assert unread_entries(plain, own_losses(plain)) == unread_entries(weighed, own_losses(weighed)) == []
+    assert unread_entries(weighed, own_losses(plain)) == ["class_weight"]
+    assert unread_entries(part(Without, network=weighed), own_losses(plain)) == ["class_weight"]
+    assert unread_entries(None, own_losses(plain)) == unread_entries(part(WithSides), (part(SegmentationLoss),)) == []
+    of_pixels = part(HuggingFace, architecture="upernet", config=hub_config(auxiliary_loss_weight=0.2))
+    assert unread_entries(of_pixels, (part(SegmentationLoss),)) == ["auxiliary_loss_weight"]
 
 
 def test_own_losses_are_those_of_networks_that_are_known() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.evidence.evidence import evidence_of
 from bench.records.record import read, write
 from bench.report.page import methods, summary
@@ -193,6 +195,17 @@ def test_networks_losses_initial_weights_and_augmentation_are_named(tmp_path: Pa
         "probability 0.5.",
     ):
         assert sentence in text
+
+
+@pytest.mark.parametrize(("slot", "is_told"), [("head", True), ("whole", False)])
+def test_the_rate_of_heads_is_told_where_networks_have_one(
+    slot: str, is_told: bool, tmp_path: Path, planted_results: Plant
+) -> None:
+    facts = network({"attention": "off", "upsampling": "dilated"}, described("Fcn"))
+    variants = {variant: {**facts, "slots": {slot: described("Net")}} for variant in (A, B)}
+    plan = {"audit": {"variants": variants}, "recipe": {**RECIPE, "head_lr_factor": 10.0}}
+    text = methods.methods(evidence_of(planted_results(tmp_path, plan=plan)))
+    assert ("10.0 times that for the parts beside the backbone" in text) == is_told
 
 
 def test_a_plan_without_networks_has_those_of_the_records(tmp_path: Path, planted_results: Plant) -> None:
