@@ -110,10 +110,37 @@ class HuggingFace(nn.Module):
         return (logits, sides) if with_aux else logits
 
 
-def _layers(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
-    """Modules, and in place of one that holds a list of blocks, such as a stage, what it holds; norms are left out."""
+def _layers(modules: Iterable[nn.Module], *, in_list: bool = False) -> Iterator[nn.Module]:
+    """Modules, and in place of one that holds a list of blocks, such as a stage, what it holds; norms are left out.
+
+    A list of norms and convolutions, such as ConvNeXt's mergers, is one layer. A block is one, whatever it holds.
+
+    Args:
+        modules: the modules.
+        in_list: True for the elements of a list: those that hold no list themselves are blocks.
+    """
     for module in modules:
-        if any(isinstance(inside, nn.ModuleList) for inside in module.modules()):
-            yield from _layers(module.children())
+        parts = list(module.children())
+        is_list = isinstance(module, nn.ModuleList)
+        is_merger = is_list and not any(list(part.children()) for part in parts)
+        has_list = any(isinstance(part, nn.ModuleList) for part in (parts if in_list else module.modules()))
+        if not is_merger and (is_list or has_list):
+            yield from _layers(parts, in_list=is_list)
+        elif in_list and (blocks := [part for part in parts if _is_sequence_of_blocks(part)]):
+            for part in parts:
+                yield from part.children() if part in blocks else [part]
         elif any(parameter.ndim > 1 for parameter in module.parameters()):
-            yield module
+            yield Merger(module) if is_merger else module
+
+
+class Merger(nn.Module):
+    """The norm and the convolution of a list as one module, whose parameters are those of one layer."""
+
+    def __init__(self, parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = parts
+
+
+def _is_sequence_of_blocks(module: nn.Module) -> bool:
+    """True for what holds the blocks of a stage of transformers' ResNet."""
+    return isinstance(module, nn.Sequential) and all(list(block.children()) for block in module.children())

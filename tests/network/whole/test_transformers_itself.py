@@ -28,6 +28,7 @@ from bench.network.whole.families import FAMILIES
 from bench.network.whole.hub import checksum
 from bench.network.whole.huggingface import HuggingFace
 from bench.parts import ChoiceError, part
+from bench.training.optimiser import layers_of
 from tests.network.whole import small
 from tests.network.whole.small import CONFIGS, network
 
@@ -326,6 +327,42 @@ def upernet(**inner: Any) -> Any:
     config = hub_config(backbone_config=hub_config(**inner), hidden_size=16, auxiliary_channels=8)
     torch.manual_seed(1)
     return part(HuggingFace, architecture="upernet", config=config).build(3).eval()
+
+
+SWIN_LIKE = {"depths": (2, 2, 3, 2), "embed_dim": 12}
+CONV_LIKE = {"depths": (2, 2, 3, 2), "hidden_sizes": (8, 16, 24, 32)}
+PLAIN = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "entries", "layers"),
+    [
+        # The patches, nine blocks and three mergers; then all that is not of the encoder.
+        ("swin", {**SWIN_LIKE, "num_heads": (1, 2, 2, 4)}, 14),
+        ("focalnet", SWIN_LIKE, 14),
+        ("convnext", CONV_LIKE, 14),
+        ("convnextv2", CONV_LIKE, 14),
+        ("resnet", {**CONV_LIKE, "embedding_size": 8, "layer_type": "basic"}, 11),  # its blocks merge themselves
+        ("dinov2", PLAIN, 6),
+    ],
+)
+def test_every_block_and_merger_of_a_backbone_is_one_layer(kind: str, entries: dict[str, Any], layers: int) -> None:
+    network = upernet(model_type=kind, **entries)
+    found = layers_of(network)
+    assert len(found) == layers
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    of_layers = [{names[id(parameter)] for parameter in layer} for layer in found]
+    for block in (".layers.0.", ".blocks.0.", ".downsampling_layer.", ".downsample."):
+        for stage in range(4):
+            whole = {name for name in names.values() if f".{stage}{block}" in name and "head" not in name}
+            assert not whole or whole in of_layers, "all parameters of a block have one rate, its norms too"
+
+
+@pytest.mark.parametrize("kind", ["convnext", "convnextv2"])
+def test_convnext_has_the_widths_of_transformers_where_none_is_given(kind: str) -> None:
+    with torch.device("meta"):
+        network = upernet(model_type=kind)
+    assert network.network.backbone.num_features == [96, 96, 192, 384, 768]
 
 
 @torch.no_grad()
