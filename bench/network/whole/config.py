@@ -40,6 +40,14 @@ class HubConfig:
     def __repr__(self) -> str:
         return f"hub_config({', '.join(f'{name}={value!r}' for name, value in self.entries)})"
 
+    def having(self, **entries: Any) -> HubConfig:
+        """The same configuration with some entries changed, also inside of those that both have.
+
+        Raises:
+            ChoiceError: for an entry that the data decide.
+        """
+        return merged(self, hub_config(**entries))
+
     def as_json(self) -> dict[str, Any]:
         """The entries as transformers takes them: mappings, and lists in place of tuples."""
         return {name: _thawed(value) for name, value in self.entries}

@@ -57,3 +57,5 @@ def test_changes_are_merged_into_entries_inside() -> None:
     changed = merged(base, hub_config(width=16, backbone_config={"depths": [1]}))
     assert changed == hub_config(width=16, backbone_config={"model_type": "swin", "depths": [1]})
     assert merged(base, HubConfig()) == base
+    assert base.having(width=16, backbone_config={"depths": [1]}) == changed
+    assert base.having() == base
