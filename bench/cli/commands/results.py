@@ -228,6 +228,9 @@ def merge(
             done.write()
         for path in done.left_out:
             say(f"{path} is left out: {target} has another one of this name.")
+        for folder, unplanned in done.unplanned.items():
+            verb = "stays" if unplanned == 1 else "stay"
+            say(f"{plural(unplanned, 'record')} of no planned trial {verb} in {folder}.")
         count = len(done.records)
         say(f"{plural(done.added, 'record')} added, {count} in all. Write the report: bench report {target}")
         give(

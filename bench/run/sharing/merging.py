@@ -8,7 +8,7 @@ a merge that was interrupted is done again by the same command.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,13 @@ class Contribution:
         folder: the folder.
         plan: its plan.
         records: its records of planned trials.
+        unplanned: the number of its other records.
     """
 
     folder: Path
     plan: Plan
     records: Sequence[Record]
+    unplanned: int
 
     def path(self, record: Record) -> Path:
         """The file of a record."""
@@ -63,6 +65,7 @@ class Merged:
         copies: file -> its place in ``target``, in the order in which they are copied.
         added: the number of records that are copied.
         left_out: files that ``target`` has with another content, and keeps.
+        unplanned: source -> the number of its records that its plan has no trial for, which are not copied.
     """
 
     target: Path
@@ -71,6 +74,7 @@ class Merged:
     copies: dict[Path, Path]
     added: int
     left_out: Sequence[Path]
+    unplanned: Mapping[Path, int]
 
     def write(self) -> None:
         """Copy the files, and then write the plan.
@@ -119,14 +123,16 @@ def merged(target: Path, sources: Sequence[Path]) -> Merged:
         elif place.parent.name != "pictures" and source.read_bytes() != place.read_bytes():
             left_out.append(source)
     added = sum(place.parent.name == "records" for place in copies.values())
-    return Merged(target, plan, [record for _, record in chosen], copies, added, left_out)
+    unplanned = {side.folder: side.unplanned for side in sides if side.unplanned and side.folder != target}
+    return Merged(target, plan, [record for _, record in chosen], copies, added, left_out, unplanned)
 
 
 def _side(folder: Path) -> Contribution:
     plan = read_plan(folder)
     keys = {trial.key for trial in plan.trials}
     records = [read(path) for path in record_files(folder / "records")]
-    return Contribution(folder, plan, [record for record in records if record.planned_key in keys])
+    planned = [record for record in records if record.planned_key in keys]
+    return Contribution(folder, plan, planned, len(records) - len(planned))
 
 
 def _as_of(plan: Plan, folder: Path) -> Plan:

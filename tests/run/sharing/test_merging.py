@@ -81,6 +81,20 @@ def test_a_new_folder_gets_the_plan_and_the_records_of_all(
     assert load(tmp_path / "all").plan.folder == "all"
 
 
+def test_records_of_no_planned_trial_are_said_to_stay_where_they_are(
+    halves: tuple[Path, Path, set[str]], bench: Bench, tmp_path: Path
+) -> None:
+    one, two, keys = halves
+    before = content(two)
+    record = read(record_files(two / "records")[0])
+    write(record.having(key="0" * 12), two / "records")
+    code, out, err = bench("merge", tmp_path / "all", one, two)
+    assert (code, err) == (0, "")
+    assert f"1 record of no planned trial stays in {two}." in out
+    assert f"{len(keys)} records added, {len(keys)} in all" in out
+    assert before.items() <= content(two).items()
+
+
 def test_seeds_that_only_one_folder_plans_are_planned_in_both(
     tmp_path: Path, planted_results: Plant, bench: Bench
 ) -> None:
