@@ -193,6 +193,12 @@ def _combinations(design: Design, factors: Sequence[Factor], base: dict[str, str
         for levels in itertools.product(*(factor.levels for factor in factors)):
             yield dict(zip(base, levels, strict=True))
     elif isinstance(design, Fractional):
+        nested = [factor.name for factor in factors if factor.within]
+        if nested and _fraction(design, factors).resolution:
+            raise StudyError(
+                f"design: {', '.join(nested)} does not exist in every cell, and a fraction without these cells is not "
+                "balanced; take another design than Fractional, or put both factors into one with three levels"
+            )
         others = _others(factors, base, "Fractional takes two-level factors alone")
         for row in _fraction(design, factors).rows():
             yield {name: others[name] if away else base[name] for name, away in zip(base, row, strict=True)}

@@ -109,6 +109,9 @@ def test_a_nested_factor_varies_only_where_it_exists() -> None:
     assert [(left_out.name, left_out.reason) for left_out in made.excluded()] == [
         ("a=off,kind=hard", "kind exists at a=on alone")
     ]
+    with pytest.raises(StudyError, match="kind does not exist in every cell, and a fraction .* is not balanced"):
+        study(A, kind, B, C, design=Fractional(3))
+    assert on(study(A, kind, design=Fractional(3))) == on(study(A, kind)), "of so few factors all cells are run"
     without = study(A, kind, B, design="leave_one_out")
     assert on(without) == ["", "akindb", "b", "ab", "akind"], "kind goes with a, which it is nested in"
     with pytest.raises(StudyError, match="a factor cannot be nested in itself"):
