@@ -66,10 +66,15 @@ def test_a_record_of_a_variant_that_was_renamed_has_the_name_that_the_plan_has_n
     assert [(trial.variant, trial.levels) for trial in trials] == [("attention=on", {"attention": "on"})]
 
 
-def test_records_of_levels_that_swapped_their_names_have_the_names_that_the_plan_has_now(folder: Path) -> None:
+@pytest.mark.parametrize("place", ["trial", "choices"])
+def test_records_of_levels_that_swapped_their_names_have_the_names_that_the_plan_has_now(
+    place: str, folder: Path
+) -> None:
     swapped = {"q0s0": "on", "q0s1": "on", "c0": "on", "q1s0": "off", "q1s1": "off", "c1": "off"}
     for key, level in swapped.items():
-        change(folder, f"{key}.aaaa1111.json", trial={"variant": f"attention={level}", "levels": {"attention": level}})
+        parts: dict[str, dict[str, Any]] = {"trial": {"variant": f"attention={level}", "levels": None}, "choices": {}}
+        parts[place]["levels"] = {"attention": level}
+        change(folder, f"{key}.aaaa1111.json", **parts)
     frame = load(folder).frame().query("stage == 'quality'")
     scores = {variant: sorted(rows["miou"].round(2)) for variant, rows in frame.groupby("variant")}
     assert scores == {name: sorted(values) for name, values in SCORES.items()}, "a key says what was trained"
