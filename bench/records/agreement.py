@@ -49,8 +49,10 @@ def _has_an_earlier_name(record: Record, names: Container[str]) -> bool:
 
 def _is_named_anew(record: Record, sharing: Sequence[PlannedTrial]) -> bool:
     """True if a record's variant and levels both have names that the plan gives to another network now."""
+    if any(row.variant == record.trial.variant for row in sharing):
+        return False
     levels = record.trial.levels or record.choices.as_json().get("levels")
-    return bool(levels) and all(row.variant != record.trial.variant and row.levels != levels for row in sharing)
+    return bool(levels) and all(row.levels != levels for row in sharing)
 
 
 def _renamed(record: Record, row: PlannedTrial) -> Record:
